@@ -1,0 +1,33 @@
+"""Small image classifiers in Keras 3, and what can truly be said of them.
+
+The public names are loaded when they are first used, so that `--help` and tables do not wait for Keras.
+"""
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# PyTorch unless the user says otherwise; Keras reads this when it is first imported.
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+if TYPE_CHECKING:
+    from kmodels.cli import main
+    from kmodels.spec import Claim, Experiment, Recipe, Reported, Row, Split, grid
+
+__version__ = "0.1.0"
+__all__ = ["Claim", "Experiment", "Recipe", "Reported", "Row", "Split", "__version__", "grid", "main"]
+
+_HOME = {
+    "main": "kmodels.cli",
+    **dict.fromkeys(("Claim", "Experiment", "Recipe", "Reported", "Row", "Split", "grid"), "kmodels.spec"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'kmodels' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,260 @@
+"""Runs as values and as files: one JSON file a run, named by the run's key, written atomically.
+
+A key is the hash of everything that can move a number, so asking twice trains once, and a changed default can never
+show a stale number. Nothing here imports Keras.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kmodels.spec import Recipe
+
+__all__ = ["FORMAT", "Predictions", "Run", "load_runs", "read_run", "run_key", "write_run"]
+
+FORMAT = 1
+"""Version of the file format, stored in every file."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a run said of the test images, in their canonical order.
+
+    Attributes:
+        classes: predicted class of each image, uint8 of shape `(images,)`.
+        true_class_probability: probability given to the right class, in 1/65535 steps, uint16 of shape `(images,)`;
+            None where it was not kept (K folds keep the class only).
+    """
+
+    classes: np.ndarray
+    true_class_probability: np.ndarray | None = None
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Returns both arrays as base64 of their zlib-compressed little-endian bytes."""
+        kept = self.true_class_probability
+        return {
+            "classes": _pack(self.classes.astype("<u1")),
+            "true_class_probability": None if kept is None else _pack(kept.astype("<u2")),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, str | None]) -> Predictions:
+        """Returns the predictions that `as_dict` wrote."""
+        classes, kept = values["classes"], values["true_class_probability"]
+        if classes is None:
+            raise ValueError("predictions: expected the predicted classes. Received: None")
+        return cls(_unpack(classes, "<u1"), None if kept is None else _unpack(kept, "<u2"))
+
+
+def _pack(array: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(array.tobytes(), 9)).decode("ascii")
+
+
+def _unpack(text: str, dtype: str) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), dtype=dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training of one cell: what was asked, what came out, and where it ran.
+
+    Attributes:
+        key: see `run_key`.
+        experiment: name of the experiment it was trained for first.
+        cell: name of the cell within that experiment.
+        protocol: `report` or `quick`.
+        recipe: the whole resolved recipe, as `Recipe.as_dict` gives it.
+        seed: seed of initial weights, data order, augmentation and dropout.
+        fold: index of the validation part, 0 for a split that has one.
+        data: name, digest, source and sizes (`train_images`, `validation_images`, `test_images`) of the data.
+        scores: last-epoch measures by name; accuracies as fractions.
+        curves: per-epoch values by name: `loss`, `accuracy`, `val_loss`, `val_accuracy`.
+        predictions: what it said of the test images; None where the test set was not opened.
+        test_openings: one line for each time the test set was opened.
+        seconds: wall-clock seconds of `build`, `fit`, `evaluate`.
+        images_per_second: training images over the seconds of `fit` spent training and validating.
+        peak_memory_bytes: peak resident set of the process (CPU) or peak allocation (CUDA).
+        device: what it ran on, in words.
+        threads: CPU threads of the backend, 0 where it does not say.
+        backend: `torch`, `jax` or `tensorflow`.
+        pipeline: `memory` or `tfdata`.
+        revision: `training.REVISION` at that time.
+        versions: library name -> version.
+        commit: git commit of the working tree, with `+changes` where it had any; empty outside a checkout.
+        sources: digest of the package's source files.
+        finished: end of the run, ISO 8601 in UTC.
+    """
+
+    key: str
+    experiment: str
+    cell: str
+    protocol: str
+    recipe: Mapping[str, Any]
+    seed: int
+    fold: int
+    data: Mapping[str, Any]
+    scores: Mapping[str, float]
+    curves: Mapping[str, Sequence[float]]
+    predictions: Predictions | None = None
+    test_openings: Sequence[str] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    images_per_second: float = 0.0
+    peak_memory_bytes: int = 0
+    device: str = ""
+    threads: int = 0
+    backend: str = ""
+    pipeline: str = "memory"
+    revision: int = 0
+    versions: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    sources: str = ""
+    finished: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the run as JSON-ready values."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values["predictions"] = None if self.predictions is None else self.predictions.as_dict()
+        return {"format": FORMAT, **values}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Run:
+        """Returns the run that `as_dict` wrote.
+
+        Raises:
+            ValueError: another format, or a missing, unknown or malformed field.
+        """
+        if values.get("format") != FORMAT:
+            raise ValueError(f"format: expected {FORMAT}. Received: format={values.get('format')!r}")
+        kept = {name: value for name, value in values.items() if name != "format"}
+        try:
+            if kept["predictions"] is not None:
+                kept["predictions"] = Predictions.from_dict(kept["predictions"])
+            return cls(**kept)
+        except (TypeError, KeyError, zlib.error) as error:
+            raise ValueError(f"run: expected the fields of Run. Received: {error}") from error
+
+
+# Recipe fields that came after the first committed run, with the value that means "as before": a field enters the key
+# only when it differs from that value, so adding one leaves every earlier key as it was.
+_NEUTRAL: dict[str, Any] = {}
+
+
+def run_key(
+    recipe: Recipe,
+    *,
+    data_digest: str,
+    seed: int,
+    fold: int,
+    backend: str,
+    revision: int,
+    pipeline: str = "memory",
+) -> str:
+    """Returns the identity of a run: 20 hexadecimal digits of a hash over all that can move its numbers.
+
+    Args:
+        recipe: the resolved recipe.
+        data_digest: sha256 of the data set's content.
+        seed: seed of the run.
+        fold: index of the validation part.
+        backend: Keras backend, such as `torch`.
+        revision: `training.REVISION`.
+        pipeline: `memory`, or `tfdata`, whose normalised floats may differ in the last bit.
+
+    Example:
+        >>> from kmodels.spec import Recipe, Split
+        >>> recipe = Recipe(model="lenet", dataset="digits", split=Split(kind="kfold", folds=2), epochs=1,
+        ...                 batch_size=8, learning_rate=0.1)
+        >>> key = run_key(recipe, data_digest="00", seed=0, fold=0, backend="torch", revision=1)
+        >>> len(key), key == run_key(recipe, data_digest="00", seed=1, fold=0, backend="torch", revision=1)
+        (20, False)
+    """
+    fields = {k: v for k, v in recipe.as_dict().items() if k not in _NEUTRAL or v != _NEUTRAL[k]}
+    identity: dict[str, Any] = {
+        "recipe": fields,
+        "data": data_digest,
+        "seed": seed,
+        "fold": fold,
+        "backend": backend,
+        "revision": revision,
+    }
+    if pipeline != "memory":
+        identity["pipeline"] = pipeline
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:20]
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that other processes, and a crash at any point, see the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_run(run: Run, folder: Path) -> Path:
+    """Writes a run to `folder/<experiment>/<key>.json` and returns that path.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left behind.
+    """
+    path = folder / run.experiment / f"{run.key}.json"
+    write_atomically(path, json.dumps(run.as_dict(), indent=1, sort_keys=True).encode() + b"\n")
+    return path
+
+
+def read_run(path: Path) -> Run:
+    """Returns the run stored in a file.
+
+    Raises:
+        ValueError: the file is not a run, or its name is not its key; the message names the file.
+        OSError: the file cannot be read.
+    """
+    try:
+        run = Run.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: expected a run file. {error}") from error
+    if run.key != path.stem:
+        raise ValueError(f"{path}: expected the key {path.stem} inside. Received: key={run.key!r}")
+    return run
+
+
+def load_runs(folder: Path, warn: Callable[[str], None]) -> dict[str, Run]:
+    """Returns all runs under `folder/*/`, by key.
+
+    A damaged file is renamed to `<name>.damaged` and reported, so that it is trained again and can still be looked at.
+
+    Args:
+        folder: the results folder; it need not exist.
+        warn: receives one line for each damaged file.
+    """
+    runs: dict[str, Run] = {}
+    for path in sorted(folder.glob("*/*.json")):
+        try:
+            run = read_run(path)
+        except ValueError as error:
+            aside = path.with_suffix(".json.damaged")
+            path.replace(aside)
+            warn(f"damaged run set aside as {aside.name}: {error}")
+            continue
+        runs[run.key] = run
+    return runs
