@@ -1,0 +1,271 @@
+"""From numbers to words: what the runs say of a reported number and of a claim.
+
+`docs/statistics.md` gives the rules and their reasons.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kmodels.spec import MEASURES, Claim, Measure, Reported
+from kmodels.stats import (
+    Estimate,
+    Interval,
+    PairedTest,
+    Sample,
+    corrected_resampled_interval,
+    estimate,
+    holm,
+    paired_test,
+    prediction_interval,
+)
+
+__all__ = [
+    "ALPHA",
+    "FEWEST_SEEDS",
+    "WIDEST_PERCENT",
+    "WIDEST_SHARE",
+    "ClaimVerdict",
+    "Comparison",
+    "RowVerdict",
+    "compare",
+    "judge_claims",
+    "judge_row",
+]
+
+FEWEST_SEEDS = 3
+"""With fewer seeds there is no verdict."""
+
+WIDEST_PERCENT = 0.015
+"""Half-width of the prediction interval above which an accuracy says too little: 1.5 points."""
+
+WIDEST_SHARE = 0.05
+"""The same for measures that are not percentages, as a share of the reported number."""
+
+ALPHA = 0.05
+"""Chance of confirming (or of refuting) any claim of a family falsely."""
+
+RowWord = Literal["reproduced", "better", "not reproduced", "cannot tell", "not reported", "not run yet"]
+ClaimWord = Literal["confirmed", "refuted", "cannot tell", "not run yet"]
+
+
+@dataclass(frozen=True)
+class RowVerdict:
+    """What the runs say of a reported number.
+
+    Attributes:
+        word: the verdict.
+        reason: why the verdict is `cannot tell`, in words; empty otherwise.
+        interval: the prediction interval that it was judged by, before widening by the rounding; None without one.
+    """
+
+    word: RowWord
+    reason: str = ""
+    interval: Interval | None = None
+
+
+def judge_row(reported: Reported | None, sample: Sample, measure: Measure) -> RowVerdict:
+    """Returns what the runs say of one reported number.
+
+    A point is one draw: `reproduced` inside the 95 % prediction interval widened by its rounding, else `better` where
+    our runs are better than it and `not reproduced` where they are worse. An interval too wide to say much gives
+    `cannot tell`. A bound is `reproduced` where the whole prediction interval keeps it, `not reproduced` (or `better`)
+    where none of it does, `cannot tell` where the bound lies inside.
+
+    Args:
+        reported: what the report prints; None for nothing.
+        sample: our values.
+        measure: what they are; its direction says which side is better.
+
+    Example:
+        >>> from kmodels.spec import MEASURES
+        >>> sample = Sample(folds={0: (0.780,), 1: (0.784,), 2: (0.782,)})
+        >>> judge_row(Reported(0.7871, 0.00005), sample, MEASURES["test_accuracy"]).word
+        'reproduced'
+    """
+    found = estimate(sample)
+    if found is None:
+        return RowVerdict("not run yet")
+    if reported is None:
+        return RowVerdict("not reported")
+    interval = prediction_interval(found)
+    if not math.isfinite(found.mean):
+        return RowVerdict("cannot tell", "a run diverged")
+    if found.n < FEWEST_SEEDS:
+        return RowVerdict("cannot tell", _too_few(found.n), interval)
+    if interval is None:
+        return RowVerdict("cannot tell", "all seeds gave the same number, so their spread is unknown")
+    if reported.bound == "point":
+        return _judge_point(reported, found, interval, measure)
+    return _judge_bound(reported, interval, measure)
+
+
+def _judge_point(reported: Reported, found: Estimate, interval: Interval, measure: Measure) -> RowVerdict:
+    percent = measure.unit == "%"
+    widest = WIDEST_PERCENT if percent else WIDEST_SHARE * abs(reported.value)
+    if (interval.high - interval.low) / 2 > widest:
+        limit = f"{100 * WIDEST_PERCENT:g} points" if percent else f"{WIDEST_SHARE:.0%} of the reported number"
+        reason = f"where one run falls is known no better than ± {limit}, as the {found.n} seeds differ too much"
+        return RowVerdict("cannot tell", reason, interval)
+    if interval.low - reported.rounding <= reported.value <= interval.high + reported.rounding:
+        return RowVerdict("reproduced", interval=interval)
+    ours_above = reported.value < interval.low
+    return RowVerdict("better" if ours_above == measure.higher_is_better else "not reproduced", interval=interval)
+
+
+def _judge_bound(reported: Reported, interval: Interval, measure: Measure) -> RowVerdict:
+    at_least = reported.bound == "at least"
+    # A rounded bound is read in its own favour: "over 80" to the nearest unit allows 79.5.
+    bound = reported.value - reported.rounding if at_least else reported.value + reported.rounding
+    all_keep = interval.low >= bound if at_least else interval.high <= bound
+    none_keep = interval.high < bound if at_least else interval.low > bound
+    if all_keep:
+        return RowVerdict("reproduced", interval=interval)
+    if none_keep:
+        ours_above = not at_least
+        return RowVerdict("better" if ours_above == measure.higher_is_better else "not reproduced", interval=interval)
+    return RowVerdict("cannot tell", "single runs fall on both sides of the bound", interval)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One pair of cells that a claim compares.
+
+    Attributes:
+        better: the cell that is claimed to be better.
+        worse: the other one.
+        test: paired test of better minus worse over the seeds that both share.
+        p_for: one-sided p value in the claimed direction; 1 with fewer than three seeds.
+        p_against: one-sided p value in the opposite direction; 1 with fewer than three seeds.
+        fold_interval: interval over the folds of the only shared seed, corrected for their overlap; None otherwise.
+        folds: how many folds it is over.
+    """
+
+    better: str
+    worse: str
+    test: PairedTest
+    p_for: float
+    p_against: float
+    fold_interval: Interval | None = None
+    folds: int = 1
+
+
+def compare(claim: Claim, samples: Mapping[str, Sample]) -> tuple[Comparison, ...]:
+    """Returns the comparisons that a claim makes, in its order.
+
+    Args:
+        claim: the claim.
+        samples: cell -> its values of the claim's measure.
+    """
+    return tuple(_comparison(claim, better, worse, samples) for better, worse in claim.pairs())
+
+
+def _comparison(claim: Claim, better: str, worse: str, samples: Mapping[str, Sample]) -> Comparison:
+    first, second = samples[better], samples[worse]
+    ours, theirs = first.values(), second.values()
+    shared = sorted(ours.keys() & theirs.keys())
+    test = paired_test([ours[seed] - theirs[seed] for seed in shared])
+    p_for = p_against = 1.0
+    if test.n >= FEWEST_SEEDS and test.p_above is not None and test.p_below is not None:
+        p_for, p_against = test.p_above, test.p_below
+        if not MEASURES[claim.measure].higher_is_better:
+            p_for, p_against = p_against, p_for
+    over_folds = None
+    sizes = first.train_images, first.validation_images
+    if len(shared) == 1 and first.wanted > 1 and not first.spread and min(sizes) > 0:
+        pairs = zip(first.folds[shared[0]], second.folds[shared[0]], strict=True)
+        over_folds = corrected_resampled_interval([a - b for a, b in pairs], *sizes)
+    return Comparison(better, worse, test, p_for, p_against, over_folds, first.wanted)
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """What the runs say of a claim.
+
+    Attributes:
+        claim: the claim.
+        word: the verdict.
+        reason: why the verdict is `cannot tell`, in words; empty otherwise.
+        comparisons: its pairs of cells.
+        p: p value of the verdict's direction over all its pairs, before Holm's correction over the family; None where
+            a pair could not be tested.
+        p_adjusted: the same after the correction.
+        family: how many claims were judged together.
+    """
+
+    claim: Claim
+    word: ClaimWord
+    reason: str
+    comparisons: tuple[Comparison, ...]
+    p: float | None = None
+    p_adjusted: float | None = None
+    family: int = 1
+
+
+def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[ClaimVerdict]:
+    """Returns the verdicts of claims that are judged together, with Holm's correction over them.
+
+    A claim is confirmed only if each of its comparisons is significant in the claimed direction, so its p value is the
+    largest of theirs (intersection-union test). It is refuted if any comparison is significant in the opposite
+    direction, so that p value is the smallest of theirs times their number. Everything else is `cannot tell`.
+
+    Args:
+        claims: all the claims of the family, those without runs included, with the comparisons of each.
+
+    Example:
+        >>> claim = Claim(text="a beats b", best=["a", "b"])
+        >>> a, b = Sample(folds={0: (0.8,), 1: (0.9,)}), Sample(folds={0: (0.7,), 1: (0.8,)})
+        >>> verdict = judge_claims([(claim, compare(claim, {"a": a, "b": b}))])[0]
+        >>> verdict.word, verdict.reason
+        ('cannot tell', 'n = 2 seeds, 3 or more are needed')
+    """
+    p_for = [max(c.p_for for c in comparisons) for _, comparisons in claims]
+    p_against = [min(1.0, len(comparisons) * min(c.p_against for c in comparisons)) for _, comparisons in claims]
+    adjusted = zip(holm(p_for), holm(p_against), strict=True)
+    verdicts = []
+    for (claim, comparisons), confirm, refute, (confirm_all, refute_all) in zip(
+        claims, p_for, p_against, adjusted, strict=True
+    ):
+        word: ClaimWord = "cannot tell"
+        reason, p, p_adjusted = "", confirm, confirm_all
+        if confirm_all <= ALPHA:
+            word = "confirmed"
+        elif refute_all <= ALPHA:
+            word, p, p_adjusted = "refuted", refute, refute_all
+        elif all(c.test.n == 0 for c in comparisons):
+            word = "not run yet"
+        else:
+            reason = _why_not(comparisons)
+            if confirm <= ALPHA or refute <= ALPHA:
+                reason = f"not significant after Holm's correction over {len(claims)} claims"
+                p, p_adjusted = (confirm, confirm_all) if confirm <= ALPHA else (refute, refute_all)
+        tested = word == "refuted" or all(c.test.n >= FEWEST_SEEDS and c.test.p_above is not None for c in comparisons)
+        verdicts.append(
+            ClaimVerdict(
+                claim,
+                word,
+                reason,
+                tuple(comparisons),
+                p if tested else None,
+                p_adjusted if tested else None,
+                len(claims),
+            )
+        )
+    return verdicts
+
+
+def _why_not(comparisons: Sequence[Comparison]) -> str:
+    fewest = min(c.test.n for c in comparisons)
+    if any(c.test.effect is not None and not math.isfinite(c.test.effect) for c in comparisons):
+        return "a run diverged"
+    if fewest < FEWEST_SEEDS:
+        return _too_few(fewest)
+    open_pairs = [f"{c.better} and {c.worse}" for c in comparisons if c.p_for > ALPHA]
+    return f"the difference between {', '.join(open_pairs)} may be chance"
+
+
+def _too_few(n: int) -> str:
+    return f"n = {n} seed{'' if n == 1 else 's'}, {FEWEST_SEEDS} or more are needed"
