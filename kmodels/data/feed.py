@@ -1,0 +1,167 @@
+"""One way to hand images to Keras' `fit`, `evaluate` and `predict`, whichever pipeline prepares them."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from kmodels.augment import Draws, Transform, draw_epoch
+
+__all__ = ["Feed", "Pipeline", "evaluation_feed", "training_feed"]
+
+Pipeline = Literal["memory", "tfdata"]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Batches as Keras takes them.
+
+    Attributes:
+        x: the `x` of `fit`, `evaluate` or `predict`; yields `(images, labels)`, images float32
+            `(batch, height, width, channels)`, labels as they were given.
+        steps_per_epoch: batches an epoch. `fit` must be given it together with `x`, since a training feed goes on from
+            one epoch's draws to the next by counting batches.
+        images: images an epoch, without those that `drop_last` leaves out.
+    """
+
+    x: Any
+    steps_per_epoch: int
+    images: int
+
+
+def _require(condition: bool, name: str, expected: str, value: object) -> None:
+    if not condition:
+        raise ValueError(f"{name}: expected {expected}. Received: {name}={value!r}")
+
+
+def _check(
+    pipeline: str,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[Any],
+    indices: npt.NDArray[np.integer],
+    transform: Transform,
+    batch_size: int,
+) -> None:
+    _require(pipeline in ("memory", "tfdata"), "pipeline", "'memory' or 'tfdata'", pipeline)
+    _require(images.ndim == 4, "images", "shape (n, height, width, channels)", images.shape)
+    _require(images.dtype == np.uint8, "images", "dtype uint8", images.dtype.name)
+    _require(len(labels) == len(images), "labels", f"{len(images)} of them, one an image", len(labels))
+    _require(indices.ndim == 1 and len(indices) > 0, "indices", "shape (count,) with count 1 or more", indices.shape)
+    _require(np.issubdtype(indices.dtype, np.integer), "indices", "an integer dtype", indices.dtype.name)
+    for end in (int(indices.min()), int(indices.max())):
+        _require(0 <= end < len(images), "indices", f"numbers from 0 to {len(images) - 1}", end)
+    _require(batch_size >= 1, "batch_size", "1 or more", batch_size)
+    transform.output_shape(images.shape[1:])
+
+
+def _batches(pipeline: str) -> Any:
+    if pipeline == "memory":
+        from kmodels.data.memory import MemoryBatches
+
+        return MemoryBatches
+    from kmodels.data.tfdata import tfdata_batches  # imports TensorFlow: only when it is asked for
+
+    return tfdata_batches
+
+
+def training_feed(
+    pipeline: Pipeline,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[Any],
+    indices: npt.NDArray[np.integer],
+    transform: Transform,
+    *,
+    batch_size: int,
+    drop_last: bool,
+    seed: int,
+    fold: int,
+    epochs: int,
+    first_epoch: int = 0,
+) -> Feed:
+    """Shuffled, augmented batches, epoch after epoch: `fit(feed.x, steps_per_epoch=feed.steps_per_epoch, ...)`.
+
+    Epoch `e` is `draw_epoch(len(indices), transform, seed=seed, fold=fold, epoch=e)` on either pipeline and every
+    backend: order, crops, flips, rotations and sizes are the same bytes, normalised values agree within 1e-6 / std.
+
+    Args:
+        pipeline: `memory` (NumPy, from the resident array) or `tfdata` (TensorFlow's tf.data).
+        images: uint8 `(n, height, width, channels)`, the whole resident set, which is not copied.
+        labels: `(n, ...)`, of any numeric dtype.
+        indices: integers `(count,)`, the images to train on.
+        transform: crop, flip, rotate, pad or resize, normalise.
+        batch_size: images a step, 1 or more.
+        drop_last: leave out a last batch that is not full.
+        seed: of the run.
+        fold: part of the split.
+        epochs: the epoch number `fit` stops before, as its argument of this name.
+        first_epoch: epochs done before, when a run goes on: the `initial_epoch` of `fit`.
+
+    Returns:
+        A feed whose `x` has no end of its own: `fit` counts its epochs by `steps_per_epoch`.
+
+    Raises:
+        ValueError: an argument is outside its range; the message names it. While training: more batches are asked for
+            than the epochs have, because `fit` was not given `steps_per_epoch`.
+
+    Example:
+        >>> plain = Transform(mean=(0.0,), std=(1.0,))
+        >>> feed = training_feed("memory", np.zeros((100, 8, 8, 1), np.uint8), np.zeros(100, np.int32), np.arange(90),
+        ...                      plain, batch_size=32, drop_last=False, seed=0, fold=0, epochs=2)
+        >>> feed.steps_per_epoch, feed.images, feed.x[0][0].shape
+        (3, 90, (32, 8, 8, 1))
+    """
+    _check(pipeline, images, labels, indices, transform, batch_size)
+    _require(epochs > first_epoch >= 0, "first_epoch", f"0 or more, below epochs={epochs}", first_epoch)
+    count = len(indices)
+    steps = count // batch_size if drop_last else -(-count // batch_size)
+    _require(steps >= 1, "batch_size", f"{count} or less: with drop_last no batch of this size is full", batch_size)
+
+    def draws(passed: int) -> Draws:
+        # One epoch more than was asked for is allowed: prefetching backends look ahead.
+        if first_epoch + passed > epochs:
+            raise ValueError(
+                f"steps_per_epoch: expected fit(..., steps_per_epoch={steps}, epochs={epochs}, "
+                f"initial_epoch={first_epoch}). Received: batches={passed * steps} asked for and more"
+            )
+        return draw_epoch(count, transform, seed=seed, fold=fold, epoch=first_epoch + passed)
+
+    x = _batches(pipeline)(images, labels, indices, transform, batch_size=batch_size, steps=steps, draws=draws)
+    return Feed(x, steps, min(count, steps * batch_size))
+
+
+def evaluation_feed(
+    pipeline: Pipeline,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[Any],
+    indices: npt.NDArray[np.integer],
+    transform: Transform,
+    *,
+    batch_size: int = 500,
+) -> Feed:
+    """Every image once, in the order of `indices`, not augmented; the last batch may be short.
+
+    Args:
+        pipeline: `memory` or `tfdata`.
+        images: uint8 `(n, height, width, channels)`, the whole resident set, which is not copied.
+        labels: `(n, ...)`.
+        indices: integers `(count,)`, the images to evaluate on.
+        transform: as in training; only its size and normalisation are used.
+        batch_size: images a step, 1 or more.
+
+    Returns:
+        A feed that ends after one pass, so that `evaluate` and `predict` need nothing but `x`.
+
+    Raises:
+        ValueError: an argument is outside its range; the message names it.
+
+    Example:
+        >>> plain = Transform(mean=(0.0,), std=(1.0,))
+        >>> feed = evaluation_feed("memory", np.zeros((9, 8, 8, 1), np.uint8), np.arange(9), np.array([5, 7]), plain)
+        >>> feed.steps_per_epoch, feed.x[0][1].tolist()
+        (1, [5, 7])
+    """
+    _check(pipeline, images, labels, indices, transform, batch_size)
+    steps = -(-len(indices) // batch_size)
+    x = _batches(pipeline)(images, labels, indices, transform, batch_size=batch_size, steps=steps)
+    return Feed(x, steps, len(indices))
