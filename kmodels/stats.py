@@ -66,14 +66,15 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
     Args:
         runs: the cell's runs; folds from `folds` on are left out.
         measure: a key of `MEASURES`. `<score>_spread` is read from `<score>`, `seconds` from the time of `fit`.
-        folds: how many folds a seed needs to count, 1 or more; 2 or more for a spread measure.
+        folds: how many folds a seed needs to count, 1 or more; a spread measure always needs two.
 
     Raises:
-        ValueError: too few folds for the measure, or a run has no such score.
+        ValueError: `folds` is below 1, or a run has no such score.
     """
+    if folds < 1:
+        raise ValueError(f"folds: expected 1 or more. Received: folds={folds!r}")
     spread = MEASURES[measure].spread
-    if folds < 1 + spread:
-        raise ValueError(f"folds: expected {1 + spread} or more for measure={measure!r}. Received: folds={folds!r}")
+    folds = max(folds, 2) if spread else folds
     by_seed: dict[int, dict[int, float]] = {}
     wanted = {place: run for place, run in runs.items() if place[1] < folds}
     for (seed, fold), run in sorted(wanted.items()):

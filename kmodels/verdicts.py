@@ -104,12 +104,15 @@ def judge_row(reported: Reported | None, sample: Sample, measure: Measure) -> Ro
 
 
 def _judge_point(reported: Reported, found: Estimate, interval: Interval, measure: Measure) -> RowVerdict:
-    percent = measure.unit == "%"
-    widest = WIDEST_PERCENT if percent else WIDEST_SHARE * abs(reported.value)
-    if (interval.high - interval.low) / 2 > widest:
-        limit = f"{100 * WIDEST_PERCENT:g} points" if percent else f"{WIDEST_SHARE:.0%} of the reported number"
-        reason = f"where one run falls is known no better than ± {limit}, as the {found.n} seeds differ too much"
-        return RowVerdict("cannot tell", reason, interval)
+    half = (interval.high - interval.low) / 2
+    if measure.unit == "%":
+        too_wide = half > WIDEST_PERCENT
+        width = f"{100 * half:.2f} points, above the limit of {100 * WIDEST_PERCENT:g}"
+    else:
+        too_wide = half > WIDEST_SHARE * abs(reported.value)
+        width = f"{half:.3g}, above the limit of {100 * WIDEST_SHARE:g} % of the reported number"
+    if too_wide:
+        return RowVerdict("cannot tell", f"a single run is known no better than ± {width}", interval)
     if interval.low - reported.rounding <= reported.value <= interval.high + reported.rounding:
         return RowVerdict("reproduced", interval=interval)
     ours_above = reported.value < interval.low
@@ -175,7 +178,7 @@ def _comparison(claim: Claim, better: str, worse: str, samples: Mapping[str, Sam
             p_for, p_against = p_against, p_for
     over_folds = None
     sizes = first.train_images, first.validation_images
-    if len(shared) == 1 and first.wanted > 1 and not first.spread and min(sizes) > 0:
+    if len(shared) == 1 and first.wanted == second.wanted > 1 and not first.spread and min(sizes) > 0:
         pairs = zip(first.folds[shared[0]], second.folds[shared[0]], strict=True)
         over_folds = corrected_resampled_interval([a - b for a, b in pairs], *sizes)
     return Comparison(better, worse, test, p_for, p_against, over_folds, first.wanted)

@@ -1,0 +1,200 @@
+"""From an experiment and its runs to a table as a plain value, all its numbers written out.
+
+Nothing here trains, reads files or invents a number: where nothing has run the table says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from kmodels.provenance import provenance
+from kmodels.results import Run
+from kmodels.spec import MEASURES, Experiment, Measure, Row
+from kmodels.stats import Runs, Sample, estimate, gather
+from kmodels.tables import ClaimLines, Table, to_markdown, to_rich
+from kmodels.verdicts import ClaimVerdict, Comparison, RowVerdict, compare, judge_claims, judge_row
+from kmodels.wording import effect_line, number, ours, p_value, reported
+
+__all__ = ["ClaimLines", "Protocol", "Table", "claim_verdicts", "table", "to_markdown", "to_rich"]
+
+Protocol = Literal["report", "quick"]
+
+
+def claim_verdicts(
+    parts: Sequence[tuple[Experiment, Mapping[str, Runs], int]],
+) -> dict[str, list[ClaimVerdict]]:
+    """Returns the verdicts of all claims of a script by experiment, judged together with Holm's correction.
+
+    Args:
+        parts: each experiment of the script, with its runs by cell and the folds that a seed needs (see `table`).
+    """
+    evidence = [
+        (claim, compare(claim, {cell: _sample(part, runs, cell, claim.measure, folds) for cell in part.all_cells()}))
+        for part, runs, folds in parts
+        for claim in part.claims
+    ]
+    verdicts = iter(judge_claims(evidence))
+    return {part.name: [next(verdicts) for _ in part.claims] for part, _, _ in parts}
+
+
+def _sample(experiment: Experiment, runs: Mapping[str, Runs], cell: str, measure: str, folds: int) -> Sample:
+    return gather(runs.get(cell, {}), measure, min(folds, experiment.recipe(cell).split.folds))
+
+
+def table(
+    experiment: Experiment,
+    runs: Mapping[str, Runs],
+    *,
+    protocol: Protocol,
+    folds: int,
+    command: str,
+    dataset_note: str = "",
+    missing: Mapping[str, str] | None = None,
+    verdicts: Sequence[ClaimVerdict] | None = None,
+) -> Table:
+    """Returns the table of an experiment: reported | ours | verdict, its claims, and what stands under it.
+
+    Args:
+        experiment: what was asked.
+        runs: cell -> its runs of this protocol by (seed, fold); cells without runs may be left out.
+        protocol: `report`, or `quick`, which carries no verdicts.
+        folds: how many folds a seed needs to count, 1 or more, or all of a cell's split where it has fewer; further
+            folds are left out.
+        command: the command line that makes these numbers.
+        dataset_note: shown in the title, such as "on digits, not mnist"; empty for the recipe's own data.
+        missing: cell -> what to say instead of "not run yet".
+        verdicts: the claims' verdicts where they were judged together with those of other experiments, as
+            `claim_verdicts` returns them; None judges this experiment's claims alone.
+
+    Raises:
+        ValueError: runs of a cell that the experiment does not have, or a run without a score that a row needs.
+    """
+    unknown = set(runs) - set(experiment.all_cells())
+    if unknown:
+        raise ValueError(f"runs: expected cells among {list(experiment.all_cells())}. Received: {sorted(unknown)!r}")
+    rows = [*experiment.rows, *_bare_cells(experiment)]
+    samples = [_sample(experiment, runs, row.cell, row.measure, folds) for row in rows]
+    folds = max(sample.wanted for sample in samples)
+    judged = [judge_row(r.reported, s, MEASURES[r.measure]) for r, s in zip(rows, samples, strict=True)]
+    measures = list(dict.fromkeys(row.measure for row in rows))
+    quick = protocol == "quick"
+    shown = {
+        "row": True,
+        "cell": True,
+        "measure": len(measures) > 1,
+        "reported": True,
+        "ours ± 95 % CI (n)": True,
+        "sd over folds": folds > 1,
+        "verdict": not quick,
+    }
+    lines = [
+        _line(experiment, row, sample, verdict, missing or {})
+        for row, sample, verdict in zip(rows, samples, judged, strict=True)
+    ]
+    if verdicts is None:
+        verdicts = claim_verdicts([(experiment, runs, folds)])[experiment.name]
+    notes = [*_reading(measures, folds), *_quick_note(experiment, quick), *_unfinished(rows, samples)]
+    if not quick:
+        notes += _reasons(rows, judged)
+    notes += [f"Assumed, as the report does not say: {line}" for line in experiment.assumptions]
+    notes += provenance(_used(runs, folds), folds)
+    title = f"{experiment.name}: {experiment.question}"
+    extra = "; ".join(filter(None, ("quick protocol" if quick else "", dataset_note)))
+    return Table(
+        title=f"{title} ({extra})" if extra else title,
+        columns=tuple(name for name, wanted in shown.items() if wanted),
+        rows=tuple(tuple(e for e, wanted in zip(line, shown.values(), strict=True) if wanted) for line in lines),
+        footnotes=(*notes, f"Made by: {command}"),
+        claims=tuple(_claim_lines(verdict, quick) for verdict in verdicts),
+    )
+
+
+def _bare_cells(experiment: Experiment) -> Iterator[Row]:
+    """Yields a row without an id for each cell that no row names, measured as the first row is."""
+    named = {row.cell for row in experiment.rows}
+    measure = experiment.rows[0].measure if experiment.rows else Row("", next(experiment.all_cells())).measure
+    yield from (Row("", cell, measure=measure) for cell in experiment.all_cells() if cell not in named)
+
+
+def _line(
+    experiment: Experiment, row: Row, sample: Sample, verdict: RowVerdict, missing: Mapping[str, str]
+) -> tuple[str, ...]:
+    measure, found = MEASURES[row.measure], estimate(sample)
+    cell = f"{row.cell} (repaired)" if row.cell in experiment.repaired else row.cell
+    if found is None:
+        mean, spread = missing.get(row.cell, "not run yet"), ""
+    else:
+        mean = ours(found, measure)
+        spread = "" if found.sd_folds is None else number(found.sd_folds, measure)
+    word = "" if row.reported is None and not row.id else verdict.word
+    return row.id or "–", cell, measure.label, reported(row, measure), mean, spread, word
+
+
+def _reading(measures: Sequence[str], folds: int) -> Iterator[str]:
+    kinds = [MEASURES[name] for name in measures]
+    what = ", ".join(_named(kind) for kind in kinds)
+    of_seed = "" if folds == 1 else f", a seed's value being the mean over its {folds} folds"
+    yield f"Numbers: {what}; mean ± half of the 95 % t interval over n seeds{of_seed}."
+
+
+def _named(measure: Measure) -> str:
+    return f"{measure.label} in {measure.unit}" if measure.unit else measure.label
+
+
+def _quick_note(experiment: Experiment, quick: bool) -> Iterator[str]:
+    if quick:
+        changes = ", ".join(f"{name}={value}" for name, value in (experiment.quick or {}).items())
+        yield (
+            f"Quick protocol ({changes or 'as declared'}): shows that it runs and which way it points, "
+            "not whether the report is right."
+        )
+
+
+def _unfinished(rows: Sequence[Row], samples: Sequence[Sample]) -> Iterator[str]:
+    told = set()
+    for row, sample in zip(rows, samples, strict=True):
+        if row.cell in told or not sample.partial:
+            continue
+        told.add(row.cell)
+        parts = ", ".join(f"seed {seed} has {n} of {sample.wanted} folds" for seed, n in sample.partial.items())
+        complete = len(sample.folds)
+        seeds = f"{complete} seed{'' if complete == 1 else 's'}"
+        yield f"Unfinished, not counted: {row.cell} has {seeds} complete; {parts}."
+
+
+def _reasons(rows: Sequence[Row], judged: Sequence[RowVerdict]) -> Iterator[str]:
+    for row, verdict in zip(rows, judged, strict=True):
+        if row.id and verdict.reason:
+            yield f"{row.id}, {row.cell}: {verdict.word}: {verdict.reason}."
+        elif row.id and verdict.interval is not None:
+            measure = MEASURES[row.measure]
+            low, high = number(verdict.interval.low, measure), number(verdict.interval.high, measure)
+            yield f"{row.id}, {row.cell}: {verdict.word}: 95 of 100 single runs are expected in {low} … {high}."
+
+
+def _used(runs: Mapping[str, Runs], folds: int) -> Iterable[Run]:
+    return [run for cell in runs.values() for (_, fold), run in sorted(cell.items()) if fold < folds]
+
+
+def _claim_lines(verdict: ClaimVerdict, quick: bool) -> ClaimLines:
+    measure = MEASURES[verdict.claim.measure]
+    text = f"{verdict.claim.text} ({measure.label})"
+    effects = tuple(effect_line(comparison, measure, quick) for comparison in verdict.comparisons)
+    if quick:
+        return ClaimLines(text, "", _direction(verdict.comparisons, measure), effects)
+    detail = verdict.reason
+    if verdict.p is not None and verdict.p_adjusted is not None:
+        over = f" ({p_value(verdict.p_adjusted)} after Holm's correction over {verdict.family} claims)"
+        detail = "; ".join(filter(None, (p_value(verdict.p) + (over if verdict.family > 1 else ""), detail)))
+    return ClaimLines(text, verdict.word, detail, effects)
+
+
+def _direction(comparisons: Sequence[Comparison], measure: Measure) -> str:
+    sign = 1 if measure.higher_is_better else -1
+    signs = [sign * c.test.effect > 0 for c in comparisons if c.test.effect is not None]
+    if len(signs) < len(comparisons):
+        return "not run yet"
+    if all(signs):
+        return "points the claimed way"
+    return "points the claimed way in part" if any(signs) else "does not point the claimed way"
