@@ -1,16 +1,14 @@
 """One way to hand images to Keras' `fit`, `evaluate` and `predict`, whichever pipeline prepares them."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kmodels.augment import Draws, Transform, draw_epoch
 
-__all__ = ["Feed", "Pipeline", "evaluation_feed", "training_feed"]
-
-Pipeline = Literal["memory", "tfdata"]
+__all__ = ["Feed", "evaluation_feed", "training_feed"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def _batches(pipeline: str) -> Any:
 
 
 def training_feed(
-    pipeline: Pipeline,
+    pipeline: str,
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[Any],
     indices: npt.NDArray[np.integer],
@@ -82,7 +80,8 @@ def training_feed(
     """Shuffled, augmented batches, epoch after epoch: `fit(feed.x, steps_per_epoch=feed.steps_per_epoch, ...)`.
 
     Epoch `e` is `draw_epoch(len(indices), transform, seed=seed, fold=fold, epoch=e)` on either pipeline and every
-    backend: order, crops, flips, rotations and sizes are the same bytes, normalised values agree within 1e-6 / std.
+    backend: order, crops, flips, padding, rotation and resizing are the same bytes, normalised values agree within
+    1e-6 / std.
 
     Args:
         pipeline: `memory` (NumPy, from the resident array) or `tfdata` (TensorFlow's tf.data).
@@ -131,7 +130,7 @@ def training_feed(
 
 
 def evaluation_feed(
-    pipeline: Pipeline,
+    pipeline: str,
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[Any],
     indices: npt.NDArray[np.integer],
