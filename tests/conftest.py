@@ -1,0 +1,12 @@
+"""PyTorch unless KERAS_BACKEND says otherwise, also for tests that import Keras before kmodels."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+
+def pytest_configure(config):
+    # keras 3.15 turns a torch tensor into an array through a protocol that NumPy 2 calls with one argument more
+    config.addinivalue_line(
+        "filterwarnings", "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    )
