@@ -65,14 +65,7 @@ class Table:
 
 def to_rich(table: Table) -> Group:
     """Returns the table for a terminal of 80 columns or more; numbers are never wrapped or cut at that width."""
-    grid = RichTable(
-        box=box.SIMPLE_HEAD,
-        title=Text(table.title, style="bold"),
-        title_justify="left",
-        show_edge=False,
-        collapse_padding=True,
-        pad_edge=False,
-    )
+    grid = RichTable(box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
     shown = [name for name in table.columns if name != "measure"]
     for name in shown:
         grid.add_column(_HEADINGS.get(name, name), no_wrap=name != "cell", overflow="fold")
@@ -83,7 +76,9 @@ def to_rich(table: Table) -> Group:
         grid.add_row(*(Text(_broken(name, entries[name]), style=_STYLES.get(entries[name], "")) for name in shown))
     below = [part for claim in table.claims for part in _rich_claim(claim)]
     notes = [Padding(Text(note, style="dim"), (0, 0, 0, 1)) for note in table.footnotes]
-    return Group(grid, Text(""), *below, *([Text("")] if below else []), *notes)
+    return Group(
+        Text(table.title, style="bold"), Text(""), grid, Text(""), *below, *([Text("")] if below else []), *notes
+    )
 
 
 def _broken(column: str, entry: str) -> str:

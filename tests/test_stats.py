@@ -1,0 +1,162 @@
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from simulated_runs import seeds
+
+from kmodels.stats import (
+    Estimate,
+    Sample,
+    corrected_resampled_interval,
+    estimate,
+    gather,
+    holm,
+    paired_test,
+    power,
+    prediction_interval,
+)
+
+FRACTIONS = st.floats(0.0, 1.0)
+P_VALUES = st.lists(st.floats(0.0, 1.0), max_size=8)
+
+
+def test_a_seed_counts_once_however_many_folds_it_has():
+    found = estimate(gather(seeds([[0.90, 0.92], [0.94, 0.96], [0.92, 0.94]]), "validation_accuracy", 2))
+    assert found.n == 3
+    assert found.mean == pytest.approx(0.93)
+    assert found.sd_seeds == pytest.approx(0.02)  # of 0.91, 0.95, 0.93
+    assert found.sd_folds == pytest.approx(math.sqrt(0.0002))  # each pair is 0.02 apart
+    half = 4.302653 * 0.02 / math.sqrt(3)
+    assert (found.low, found.high) == pytest.approx((0.93 - half, 0.93 + half))
+
+
+def test_incomplete_seeds_are_counted_apart():
+    runs = seeds([[0.9, 0.9, 0.9], [0.8, 0.8, 0.8]])
+    del runs[1, 1]
+    sample = gather(runs, "validation_accuracy", 3)
+    assert sample.values() == pytest.approx({0: 0.9})
+    assert sample.partial == {1: 2}
+    assert gather(runs, "validation_accuracy", 1).values() == pytest.approx({0: 0.9, 1: 0.8})  # later folds left out
+
+
+def test_spread_is_the_standard_deviation_over_folds():
+    sample = gather(seeds([[0.90, 0.92], [0.90, 0.94]]), "validation_accuracy_spread", 2)
+    assert sample.values() == pytest.approx({0: math.sqrt(0.0002), 1: math.sqrt(0.0008)})
+    assert gather(seeds([0.9, 0.8]), "validation_accuracy_spread", 1).partial == {0: 1, 1: 1}  # needs two folds
+
+
+def test_training_time_is_read_from_the_seconds_of_fit():
+    assert gather(seeds([0.9]), "seconds", 1).values() == {0: 59.0}
+
+
+def test_a_missing_score_is_an_error_that_names_it():
+    with pytest.raises(ValueError, match="Received: measure='test_accuracy'"):
+        gather(seeds([0.9]), "test_accuracy", 1)
+    with pytest.raises(ValueError, match="folds=0"):
+        gather(seeds([0.9]), "validation_accuracy", 0)
+
+
+def test_one_seed_has_no_interval_and_no_seed_no_estimate():
+    assert estimate(gather({}, "validation_accuracy", 1)) is None
+    found = estimate(gather(seeds([0.9]), "validation_accuracy", 1))
+    assert (found.n, found.mean, found.low, found.sd_seeds, found.sd_folds) == (1, 0.9, None, None, None)
+    assert prediction_interval(found) is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_diverged_run_gives_no_interval_and_no_warning(bad):
+    found = estimate(gather(seeds([[0.9, bad], [0.9, 0.8]]), "validation_accuracy", 2))
+    assert not math.isfinite(found.mean)
+    assert found.low is None
+
+
+def test_prediction_interval_is_wider_than_that_of_the_mean_and_hand_computed():
+    found = Estimate(4, 0.5, sd_seeds=0.01)
+    half = 3.182446 * 0.01 * math.sqrt(1.25)
+    interval = prediction_interval(found)
+    assert (interval.low, interval.high) == pytest.approx((0.5 - half, 0.5 + half))
+
+
+@given(st.lists(FRACTIONS, min_size=2, max_size=12))
+def test_paired_test_agrees_with_scipy(differences):
+    if np.std(differences) < 1e-9:
+        return
+    ours = paired_test(differences)
+    theirs = scipy.stats.ttest_1samp(differences, 0.0, alternative="greater")
+    interval = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    assert ours.p_above == pytest.approx(theirs.pvalue, rel=1e-9, abs=1e-12)
+    assert (ours.interval.low, ours.interval.high) == pytest.approx((interval.low, interval.high), rel=1e-9, abs=1e-12)
+    assert ours.p_above + ours.p_below == pytest.approx(1.0)
+
+
+@given(st.lists(st.floats(-1.0, 1.0), min_size=2, max_size=12))
+def test_swapping_the_cells_mirrors_the_test(differences):
+    ours, mirrored = paired_test(differences), paired_test([-d for d in differences])
+    assert mirrored.effect == pytest.approx(-ours.effect)
+    assert (mirrored.p_above, mirrored.p_below) == pytest.approx((ours.p_below, ours.p_above))
+
+
+@pytest.mark.parametrize(
+    ("value", "n", "p_above", "p_below"), [(0.01, 3, 0.125, 1), (-0.01, 5, 1, 0.03125), (0, 9, 1, 1)]
+)
+def test_equal_differences_fall_back_to_the_sign_test(value, n, p_above, p_below):
+    # 0.1 + value - 0.1 is not exactly `value`: rounding must not look like a tiny spread
+    test = paired_test([(0.1 * k + value) - 0.1 * k for k in range(n)])
+    assert (test.p_above, test.p_below) == (p_above, p_below)
+    assert test.effect == pytest.approx(value)
+
+
+def test_few_or_broken_differences_give_no_test():
+    assert paired_test([]).effect is None
+    assert paired_test([0.01]).p_above is None
+    assert paired_test([0.01, math.nan, 0.02]).p_above is None
+
+
+def test_corrected_interval_is_wider_than_the_plain_one_by_the_overlap():
+    differences = [0.01, 0.02, 0.03, 0.00, 0.04]
+    plain, corrected = paired_test(differences).interval, corrected_resampled_interval(differences, 400, 100)
+    ratio = (corrected.high - corrected.low) / (plain.high - plain.low)
+    assert ratio == pytest.approx(math.sqrt((1 / 5 + 1 / 4) / (1 / 5)))
+    assert corrected_resampled_interval([0.1], 400, 100) is None
+    assert corrected_resampled_interval([0.1, math.nan], 400, 100) is None
+    with pytest.raises(ValueError, match="train_images=0"):
+        corrected_resampled_interval(differences, 0, 100)
+
+
+@given(P_VALUES)
+def test_holm_lies_between_no_correction_and_bonferroni_and_keeps_the_order(p_values):
+    adjusted = holm(p_values)
+    for p, q in zip(p_values, adjusted, strict=True):
+        assert p <= q <= min(1.0, len(p_values) * p)
+    by_p = [q for _, q in sorted(zip(p_values, adjusted, strict=True))]
+    assert by_p == sorted(by_p)
+
+
+def test_holm_keeps_the_family_wise_error_rate():
+    p_values = np.random.default_rng(1).uniform(size=(4000, 5))
+    wrong = np.mean([min(holm(list(row))) <= 0.05 for row in p_values])
+    assert 0.035 < wrong <= 0.06
+
+
+def test_power_agrees_with_simulation():
+    draws = np.random.default_rng(2).normal(1.0, 1.0, size=(4000, 5))
+    found = np.mean([paired_test(list(row)).p_above <= 0.05 for row in draws])
+    assert power(1.0, 1.0, 5) == pytest.approx(found, abs=0.025)
+    assert power(0.0, 1.0, 5) == pytest.approx(0.05)
+
+
+def test_the_page_on_statistics_shows_the_power_that_is_computed():
+    page = (Path(__file__).parents[1] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| ([\d.]+) \| (\d+) % \| (\d+) % \| (\d+) % \|$", page, re.MULTILINE)
+    assert len(shown) >= 4
+    for ratio, *percents in shown:
+        assert [int(p) for p in percents] == [round(100 * power(float(ratio), 1.0, n)) for n in (3, 5, 10)]
+
+
+def test_sample_values_keep_the_seeds():
+    assert Sample(folds={3: (0.25, 0.75), 7: (0.5, 0.5)}, wanted=2).values() == {3: 0.5, 7: 0.5}

@@ -1,0 +1,241 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from simulated_runs import seeds
+
+from kmodels.spec import MEASURES, Claim, Reported
+from kmodels.stats import Sample, gather
+from kmodels.verdicts import compare, judge_claims, judge_row
+
+ACCURACY, LOSS = MEASURES["validation_accuracy"], MEASURES["validation_loss"]
+PAIR = Claim(text="a beats b", best=["a", "b"])
+CHAIN = Claim(text="a beats b beats c", order=["a", "b", "c"])
+TIGHT = [0.780, 0.782, 0.784]  # prediction interval 0.782 ± 0.00994
+
+
+def sample(values, measure="validation_accuracy", folds=1):
+    return gather(seeds(values, measure=measure), measure, folds)
+
+
+def plain(values):
+    return Sample(folds={seed: (float(value),) for seed, value in enumerate(values)})
+
+
+def judge(claim, **cells):
+    samples = {name: plain(values) for name, values in cells.items()}
+    return judge_claims([(claim, compare(claim, samples))])[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "rounding", "word"),
+    [
+        (0.7871, 0.00005, "reproduced"),
+        (0.7730, 0.00005, "reproduced"),
+        (0.8, 0.00005, "not reproduced"),
+        (0.76, 0.00005, "better"),
+        (0.80, 0.01, "reproduced"),  # 79 to 81 reaches into the interval
+        (0.7920, 0.0, "not reproduced"),
+        (0.79193, 0.0, "reproduced"),
+    ],
+)
+def test_a_point_is_judged_by_the_prediction_interval_widened_by_its_rounding(value, rounding, word):
+    assert judge_row(Reported(value, rounding), sample(TIGHT), ACCURACY).word == word
+
+
+def test_for_a_loss_smaller_is_better():
+    ours = sample([0.500, 0.501, 0.502], "validation_loss")
+    assert judge_row(Reported(0.60), ours, LOSS).word == "better"
+    assert judge_row(Reported(0.40), ours, LOSS).word == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "word"),
+    [
+        ("at least", 0.75, "reproduced"),
+        ("at least", 0.782, "cannot tell"),
+        ("at least", 0.80, "not reproduced"),
+        ("at most", 0.80, "reproduced"),
+        ("at most", 0.782, "cannot tell"),
+        ("at most", 0.75, "better"),
+    ],
+)
+def test_a_bound_is_judged_by_where_the_whole_interval_lies(bound, value, word):
+    assert judge_row(Reported(value, 0.0, bound), sample(TIGHT), ACCURACY).word == word
+
+
+def test_a_bound_on_a_loss_that_is_broken_upwards_is_not_reproduced():
+    ours = sample([0.500, 0.501, 0.502], "validation_loss")
+    assert judge_row(Reported(0.4, 0.0, "at most"), ours, LOSS).word == "not reproduced"
+    assert judge_row(Reported(0.6, 0.0, "at least"), ours, LOSS).word == "better"
+
+
+def test_a_rounded_bound_is_read_in_its_own_favour():
+    assert judge_row(Reported(0.80, 0.005, "at least"), sample([0.7985, 0.7986, 0.7987]), ACCURACY).word == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([0.78], "n = 1 seed, 3 or more are needed"),
+        ([0.78, 0.781], "n = 2 seeds, 3 or more are needed"),
+        ([0.78, 0.78, 0.78], "all seeds gave the same number"),
+        ([0.78, 0.79, 0.80], "above the limit of 1.5"),
+        ([0.78, float("nan"), 0.80], "a run diverged"),
+    ],
+)
+def test_cannot_tell_says_why(values, reason):
+    verdict = judge_row(Reported(0.5), sample(values), ACCURACY)
+    assert verdict.word == "cannot tell"
+    assert reason in verdict.reason
+
+
+def test_without_points_the_limit_is_a_share_of_the_reported_number():
+    ours = sample([0.50, 0.51, 0.52], "validation_loss")  # half-width 0.05
+    assert judge_row(Reported(0.51), ours, LOSS).word == "cannot tell"
+    assert judge_row(Reported(1.30), ours, LOSS).word == "better"
+
+
+def test_nothing_reported_and_nothing_run():
+    assert judge_row(None, sample(TIGHT), ACCURACY).word == "not reported"
+    assert judge_row(Reported(0.5), sample([]), ACCURACY).word == "not run yet"
+    assert judge_row(None, sample([]), ACCURACY).word == "not run yet"
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_a_true_draw_is_called_reproduced_95_times_in_100(n):
+    draws = np.random.default_rng(n).normal(0.8, 0.001, size=(3000, n + 1))
+    words = [judge_row(Reported(row[-1]), plain(row[:-1]), ACCURACY).word for row in draws]
+    judged = [word for word in words if word != "cannot tell"]
+    assert len(judged) > 2900
+    assert 0.937 < judged.count("reproduced") / len(judged) < 0.963
+
+
+@given(st.lists(st.floats(0.1, 0.9), min_size=0, max_size=6), st.floats(0.0, 1.0))
+def test_better_and_not_reproduced_mirror_each_other(values, value):
+    mirror = {"better": "not reproduced", "not reproduced": "better"}
+    word = judge_row(Reported(value), plain(values), ACCURACY).word
+    flipped = judge_row(Reported(1 - value), plain([1 - v for v in values]), ACCURACY).word
+    edge = judge_row(Reported(value, 1e-9), plain(values), ACCURACY).word  # float rounding at the very edge
+    assert flipped == mirror.get(word, word) or edge != word
+
+
+def test_a_claim_needs_every_pair():
+    a, b, c = [0.90, 0.91, 0.92], [0.80, 0.812, 0.821], [0.70, 0.711, 0.722]
+    assert judge(CHAIN, a=a, b=b, c=c).word == "confirmed"
+    halfway = judge(CHAIN, a=a, b=b, c=[0.79, 0.83, 0.81])
+    assert halfway.word == "cannot tell"
+    assert halfway.reason == "the difference between b and c may be chance"
+
+
+def test_one_significant_reversal_refutes():
+    verdict = judge(CHAIN, a=[0.90, 0.91, 0.92], b=[0.80, 0.812, 0.821], c=[0.95, 0.961, 0.972])
+    assert verdict.word == "refuted"
+    smallest = min(c.p_against for c in verdict.comparisons)
+    assert verdict.p == pytest.approx(2 * smallest)  # Holm's first step over two pairs
+
+
+def test_hand_computed_pair():
+    # differences 0.01, 0.02, 0.03: t = 0.02 / (0.01 / √3) = 3.464 with 2 degrees of freedom
+    verdict = judge(PAIR, a=[0.81, 0.82, 0.83], b=[0.80, 0.80, 0.80])
+    test = verdict.comparisons[0].test
+    assert (verdict.word, test.n) == ("confirmed", 3)
+    assert test.effect == pytest.approx(0.02)
+    assert verdict.p == pytest.approx(0.0371, abs=1e-4)
+    assert test.interval.low == pytest.approx(0.02 - 4.302653 * 0.01 / 3**0.5)
+
+
+def test_less_is_better_for_a_loss():
+    claim = Claim(text="a has less loss", measure="validation_loss", best=["a", "b"])
+    low, high = [0.30, 0.31, 0.32], [0.40, 0.412, 0.423]
+    assert judge(claim, a=low, b=high).word == "confirmed"
+    assert judge(claim, a=high, b=low).word == "refuted"
+
+
+def test_only_shared_seeds_are_compared():
+    a, b = plain([0.90, 0.91, 0.92, 0.93]), Sample(folds={2: (0.80,), 3: (0.81,), 9: (0.1,)})
+    verdict = judge_claims([(PAIR, compare(PAIR, {"a": a, "b": b}))])[0]
+    assert verdict.comparisons[0].test.n == 2
+    assert (verdict.word, verdict.p) == ("cannot tell", None)
+    assert verdict.reason == "n = 2 seeds, 3 or more are needed"
+
+
+def test_a_claim_over_nothing_is_not_run_yet():
+    assert judge(PAIR, a=[], b=[0.8, 0.9]).word == "not run yet"
+
+
+def test_a_pair_that_has_not_run_keeps_a_claim_from_being_confirmed_but_not_from_being_refuted():
+    a, b = [0.90, 0.91, 0.92], [0.80, 0.812, 0.821]
+    assert judge(CHAIN, a=a, b=b, c=[]).word == "cannot tell"
+    assert judge(CHAIN, a=b, b=a, c=[]).word == "refuted"
+
+
+def test_a_diverged_run_leaves_the_claim_open():
+    verdict = judge(PAIR, a=[0.9, 0.91, float("nan")], b=[0.8, 0.81, 0.82])
+    assert (verdict.word, verdict.reason) == ("cannot tell", "a run diverged")
+
+
+def test_equal_differences_need_five_seeds():
+    assert judge(PAIR, a=[0.8] * 4, b=[0.7] * 4).word == "cannot tell"
+    assert judge(PAIR, a=[0.8] * 5, b=[0.7] * 5).word == "confirmed"
+    assert judge(PAIR, a=[0.8] * 9, b=[0.8] * 9).word == "cannot tell"
+
+
+def test_folds_never_reach_a_verdict_but_are_shown():
+    a, b = sample([[0.90, 0.91, 0.92]], folds=3), sample([[0.50, 0.51, 0.52]], folds=3)
+    verdict = judge_claims([(PAIR, compare(PAIR, {"a": a, "b": b}))])[0]
+    assert verdict.word == "cannot tell"
+    assert verdict.comparisons[0].fold_interval.low == pytest.approx(0.4)
+    several = compare(PAIR, {"a": sample([[0.9, 0.8]] * 2, folds=2), "b": sample([[0.5, 0.6]] * 2, folds=2)})
+    assert several[0].fold_interval is None  # seeds say more
+
+
+def test_holm_over_the_claims_of_a_script():
+    p = 0.0371
+    pair = compare(PAIR, {"a": plain([0.81, 0.82, 0.83]), "b": plain([0.80] * 3)})
+    alone, together = judge_claims([(PAIR, pair)])[0], judge_claims([(PAIR, pair)] * 2)
+    assert alone.word == "confirmed"
+    assert [v.word for v in together] == ["cannot tell"] * 2
+    assert together[0].p_adjusted == pytest.approx(2 * p, abs=1e-4)
+    assert "after Holm's correction over 2 claims" in together[0].reason
+
+
+def test_no_claims_no_verdicts():
+    assert judge_claims([]) == []
+
+
+@pytest.mark.parametrize(("claim", "n"), [(PAIR, 3), (PAIR, 10), (CHAIN, 5)])
+def test_under_the_null_at_most_5_in_100_are_confirmed_or_refuted(claim, n):
+    random = np.random.default_rng(n)
+    words = []
+    for _ in range(2000):
+        shared = random.normal(0, 0.01, n)  # what a seed does to all cells alike
+        words.append(judge(claim, **{cell: 0.8 + shared + random.normal(0, 0.002, n) for cell in "abc"}).word)
+    assert words.count("confirmed") / 2000 < 0.062
+    assert words.count("refuted") / 2000 < 0.062
+    if claim is PAIR:
+        assert words.count("confirmed") / 2000 > 0.038  # the test is exact, not merely cautious
+
+
+def test_with_two_equal_cells_in_a_chain_confirming_stays_below_5_in_100():
+    # the worst case of the intersection-union test: one difference is large, the other is none
+    random = np.random.default_rng(7)
+    words = [
+        judge(
+            CHAIN,
+            a=0.9 + random.normal(0, 0.002, 5),
+            b=0.8 + random.normal(0, 0.002, 5),
+            c=0.8 + random.normal(0, 0.002, 5),
+        ).word
+        for _ in range(2000)
+    ]
+    assert 0.038 < words.count("confirmed") / 2000 < 0.062
+
+
+def test_a_bound_that_a_true_draw_kept_or_broke_is_rarely_judged_wrongly():
+    draws = np.random.default_rng(11).normal(0.8, 0.004, size=(3000, 6))
+    wrong = 0
+    for row in draws:
+        word = judge_row(Reported(0.805, 0.0, "at least"), plain(row[:-1]), ACCURACY).word
+        wrong += word == ("not reproduced" if row[-1] >= 0.805 else "reproduced")
+    assert wrong / 3000 < 0.035
