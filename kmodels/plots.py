@@ -11,7 +11,6 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,7 +211,9 @@ def render(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note
 
 
 def fingerprint(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: str = "") -> str:
-    """Returns a hash over all that can change a figure: its words, its curves, this file and Matplotlib's version.
+    """Returns a hash over all that a figure says: its words, its curves and this file.
+
+    Matplotlib's version is not in it: another one may move a label, but makes no figure out of date.
 
     Args:
         experiment: what was asked.
@@ -221,7 +222,6 @@ def fingerprint(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int,
         note: as for `draw`.
     """
     parts = hashlib.sha256(Path(__file__).read_bytes())
-    parts.update(metadata.version("matplotlib").encode())
     parts.update(alt_text(experiment, runs, folds=folds, note=note).encode())
     for cell in experiment.all_cells():
         for name in PANELS:
