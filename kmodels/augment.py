@@ -257,19 +257,30 @@ def apply(images: Images, draws: Draws | None, transform: Transform) -> npt.NDAr
     Returns:
         float32 `(batch, height, width, channels)`, of the size `transform.output_shape` says.
 
+    Raises:
+        ValueError: the images do not fit the transform, or the draws are not those of this transform and these images.
+
     Example:
         >>> images = np.full((2, 28, 28, 1), 255, np.uint8)
         >>> batch = apply(images, None, Transform(mean=(0.0,), std=(1.0,), image_size=32))
         >>> batch.shape, float(batch[0, 0, 0, 0]), float(batch[0, 16, 16, 0])
         ((2, 32, 32, 1), 0.0, 1.0)
     """
-    if draws is not None and draws.offsets is not None:
-        images = random_crop(images, draws.offsets, transform.crop_padding)
-    if draws is not None and draws.flips is not None:
-        images = flip_left_right(images, draws.flips)
-    if draws is not None and draws.angles is not None:
-        images = rotate(images, draws.angles)
-    if transform.image_size is not None and images.shape[1:3] != (transform.image_size, transform.image_size):
+    _require(images.dtype == np.uint8, "images", "dtype uint8", images.dtype.name)
+    size = transform.output_shape(images.shape[1:])[:2]
+    if draws is not None:
+        _require(len(draws.order) == len(images), "draws", f"{len(images)} choices, one an image", len(draws.order))
+        wanted = {"offsets": transform.crop_padding, "flips": transform.flip, "angles": transform.rotation_degrees}
+        given = {name for name in wanted if getattr(draws, name) is not None}
+        expected = {name for name, on in wanted.items() if on}
+        _require(given == expected, "draws", f"{sorted(expected)} besides the order", sorted(given))
+        if draws.offsets is not None:
+            images = random_crop(images, draws.offsets, transform.crop_padding)
+        if draws.flips is not None:
+            images = flip_left_right(images, draws.flips)
+        if draws.angles is not None:
+            images = rotate(images, draws.angles)
+    if transform.image_size is not None and images.shape[1:3] != size:
         resized = pad_to if transform.resize == "pad" else resize_bilinear
         images = resized(images, transform.image_size)
     return normalise(images, transform)

@@ -116,15 +116,27 @@ def rotate(images: Images, angles: npt.NDArray[np.float32]) -> Images:
     x = terms[:, 0] * right - terms[:, 1] * down + ((w - 1) << ANGLE_BITS)
     shift = ANGLE_BITS + 1 - FRACTION_BITS
     y, x = (y + (1 << (shift - 1))) >> shift, (x + (1 << (shift - 1))) >> shift
-    fy, fx = (y & (_ONE - 1))[..., None], (x & (_ONE - 1))[..., None]
-    # Two rows and columns of zeros around the image hold every neighbour of a source outside it.
-    flat = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0))).reshape(-1, c)
+    fy, fx = y & (_ONE - 1), x & (_ONE - 1)
     y, x = np.clip(y >> FRACTION_BITS, -2, h) + 2, np.clip(x >> FRACTION_BITS, -2, w) + 2
-    at = (np.arange(n, dtype=np.int32)[:, None, None] * (h + 4) + y) * (w + 4) + x
-    top = (_ONE - fx) * flat[at] + fx * flat[at + 1]
-    bottom = (_ONE - fx) * flat[at + (w + 4)] + fx * flat[at + (w + 5)]
-    pixels: Images = (((_ONE - fy) * top + fy * bottom + _HALF) >> (2 * FRACTION_BITS)).astype(np.uint8)
-    return pixels
+    at = (np.arange(n)[:, None, None] * (h + 4) + y) * (w + 4) + x
+    # Two rows and columns of zeros around the image hold every neighbour of a source outside it.
+    planes = np.zeros((c, n, h + 4, w + 4), np.int32)
+    planes[:, :, 2:-2, 2:-2] = np.moveaxis(images, 3, 0)
+    rotated = np.empty_like(images)
+    for channel in range(c):
+        flat = planes[channel].ravel()
+        # "clip" spares the check of each index; all of them are inside.
+        corners = (flat.take(at + step, mode="clip") for step in (0, 1, w + 4, w + 5))
+        top, bottom = _between(next(corners), next(corners), fx), _between(next(corners), next(corners), fx)
+        rotated[..., channel] = (_between(top, bottom, fy) + _HALF) >> (2 * FRACTION_BITS)
+    return rotated
+
+
+def _between(
+    first: npt.NDArray[np.int32], second: npt.NDArray[np.int32], weight: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32]:
+    """Interpolates, times 2**11: `(2**11 - weight) * first + weight * second` with one product less."""
+    return (first << FRACTION_BITS) + weight * (second - first)
 
 
 def pad_to(images: Images, size: int) -> Images:
@@ -197,7 +209,10 @@ def resize_bilinear(images: Images, size: int) -> Images:
     top, bottom, fy = resize_taps(images.shape[1], size)
     left, right, fx = resize_taps(images.shape[2], size)
     fy, fx = fy[:, None, None], fx[:, None]
-    rows = (_ONE - fy) * images[:, top] + fy * images[:, bottom]
-    # Nothing is rounded between the two sides, so which one comes first makes no difference.
-    pixels = (_ONE - fx) * rows[:, :, left] + fx * rows[:, :, right]
-    return ((pixels + _HALF) >> (2 * FRACTION_BITS)).astype(np.uint8)
+    resized = np.empty((len(images), size, size, images.shape[3]), np.uint8)
+    # One image at a time stays in the cache, and columns come first, while the image is small. Nothing is rounded
+    # between the two sides, so their order moves no value.
+    for i, image in enumerate(images.astype(np.int32)):
+        columns = _between(image[:, left], image[:, right], fx)
+        resized[i] = (_between(columns[top], columns[bottom], fy) + _HALF) >> (2 * FRACTION_BITS)
+    return resized

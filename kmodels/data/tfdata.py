@@ -160,8 +160,8 @@ class _Prepare:
         left, right, fx = resize_taps(self._shape_in[1], self._shape_out[1])
         fy, fx = fy[:, None, None], fx[:, None]
         pixels = tf.cast(images, tf.int32)
-        rows = (_ONE - fy) * tf.gather(pixels, top, axis=1) + fy * tf.gather(pixels, bottom, axis=1)
-        pixels = (_ONE - fx) * tf.gather(rows, left, axis=2) + fx * tf.gather(rows, right, axis=2)
+        columns = (_ONE - fx) * tf.gather(pixels, left, axis=2) + fx * tf.gather(pixels, right, axis=2)
+        pixels = (_ONE - fy) * tf.gather(columns, top, axis=1) + fy * tf.gather(columns, bottom, axis=1)
         return tf.cast(_right_shift(pixels + _HALF, 2 * FRACTION_BITS), tf.uint8)
 
 
