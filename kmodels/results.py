@@ -22,10 +22,15 @@ import numpy as np
 
 from kmodels.spec import Recipe
 
-__all__ = ["FORMAT", "Predictions", "Run", "load_runs", "read_run", "run_key", "write_run"]
+__all__ = ["FORMAT", "REVISION", "Predictions", "Run", "load_runs"]
+__all__ += ["read_run", "run_key", "write_atomically", "write_run"]
 
 FORMAT = 1
 """Version of the file format, stored in every file."""
+
+REVISION = 1
+"""Raised by hand whenever a change to training can move a number; part of every key. It stands here, not beside the
+training, because tables find runs by their keys without loading Keras."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Run:
         scores: last-epoch measures by name; accuracies as fractions.
         curves: per-epoch values by name: `loss`, `accuracy`, `val_loss`, `val_accuracy`.
         predictions: what it said of the test images; None where the test set was not opened.
+        validation_classes: class predicted for each validation image, uint8, in the data set's order; None where
+            validation images are the test images.
         test_openings: one line for each time the test set was opened.
         seconds: wall-clock seconds of `build`, `fit`, `evaluate`.
         images_per_second: training images over the seconds of `fit` spent training and validating.
@@ -90,7 +97,7 @@ class Run:
         threads: CPU threads of the backend, 0 where it does not say.
         backend: `torch`, `jax` or `tensorflow`.
         pipeline: `memory` or `tfdata`.
-        revision: `training.REVISION` at that time.
+        revision: `REVISION` at that time.
         versions: library name -> version.
         commit: git commit of the working tree, with `+changes` where it had any; empty outside a checkout.
         sources: digest of the package's source files.
@@ -108,6 +115,7 @@ class Run:
     scores: Mapping[str, float]
     curves: Mapping[str, Sequence[float]]
     predictions: Predictions | None = None
+    validation_classes: np.ndarray | None = None
     test_openings: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     images_per_second: float = 0.0
@@ -126,6 +134,8 @@ class Run:
         """Returns the run as JSON-ready values."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         values["predictions"] = None if self.predictions is None else self.predictions.as_dict()
+        kept = self.validation_classes
+        values["validation_classes"] = None if kept is None else _pack(kept.astype("<u1"))
         return {"format": FORMAT, **values}
 
     @classmethod
@@ -141,6 +151,8 @@ class Run:
         try:
             if kept["predictions"] is not None:
                 kept["predictions"] = Predictions.from_dict(kept["predictions"])
+            if kept["validation_classes"] is not None:
+                kept["validation_classes"] = _unpack(kept["validation_classes"], "<u1")
             return cls(**kept)
         except (TypeError, KeyError, zlib.error) as error:
             raise ValueError(f"run: expected the fields of Run. Received: {error}") from error
@@ -169,7 +181,7 @@ def run_key(
         seed: seed of the run.
         fold: index of the validation part.
         backend: Keras backend, such as `torch`.
-        revision: `training.REVISION`.
+        revision: usually `REVISION`.
         pipeline: `memory`, or `tfdata`, whose normalised floats may differ in the last bit.
 
     Example:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["MEASURES", "Claim", "Experiment", "Measure", "Recipe", "Reported", "Row", "Split", "grid"]
+__all__ = ["MEASURES", "Claim", "Experiment", "Measure", "Recipe", "Reported", "Row", "Split", "Task", "grid"]
 
 SplitKind = Literal["kfold", "stratified_kfold", "holdout", "stratified_holdout", "batches", "test"]
 Head = Literal["logits", "softmax"]
@@ -401,3 +401,32 @@ class Experiment:
         if self.quick is None:
             raise ValueError(f"quick: expected an experiment with a quick protocol. Received: {self.name!r}")
         return recipe.change(**self.quick)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One training to be done: a recipe with the seed and fold that make it a single run.
+
+    Attributes:
+        experiment: name of the experiment that asks for it.
+        cell: name of the cell within that experiment.
+        protocol: `report` or `quick`.
+        recipe: the resolved recipe.
+        seed: seed of initial weights, data order, augmentation and dropout, 0 or more.
+        fold: index of the validation part, below `recipe.split.folds`.
+
+    Raises:
+        ValueError: seed or fold is out of range.
+    """
+
+    experiment: str
+    cell: str
+    protocol: Literal["quick", "report"]
+    recipe: Recipe
+    seed: int
+    fold: int
+
+    def __post_init__(self) -> None:
+        _require(self.seed >= 0, "seed", "0 or more", self.seed)
+        folds = self.recipe.split.folds
+        _require(0 <= self.fold < folds, "fold", f"0 to {folds - 1}", self.fold)

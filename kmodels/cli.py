@@ -1,0 +1,169 @@
+"""The command line that every experiment script shares: flags say how much and where, never what.
+
+Keras, the data and matplotlib are imported only when something is trained or drawn, so `--help` and `--list` answer at
+once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from kmodels.spec import Experiment, Precision
+from kmodels.variants import in_precision, narrowed, on_dataset
+
+__all__ = ["main", "run_command"]
+
+DATASETS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits")
+BACKENDS = ("torch", "jax", "tensorflow")
+PIPELINES = ("memory", "tfdata")
+
+
+def main(*experiments: Experiment, argv: Sequence[str] | None = None) -> NoReturn:
+    """Runs a script's experiments as its command line asks, and ends the process.
+
+    Exit status: 0 done, 1 something failed, 2 a wrong value on the command line, 130 interrupted.
+
+    Args:
+        *experiments: what the script declares.
+        argv: arguments instead of the process's own.
+    """
+    sys.exit(run_command(experiments, sys.argv[1:] if argv is None else argv))
+
+
+def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
+    """Does what a command line asks of a script's experiments and returns the exit status.
+
+    Args:
+        experiments: what the script declares.
+        argv: the arguments after the script's name.
+    """
+    try:
+        asked = _parse(argv)
+        chosen = _selected(experiments, asked)
+    except _WrongUse as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return 2
+    if asked.list:
+        for experiment in chosen:
+            _list(experiment)
+        return 0
+    from kmodels import session  # NumPy, SciPy, matplotlib: not needed for what is above
+
+    amount = session.Amount(asked.protocol or ("report" if asked.report else "quick"), asked.seeds, asked.folds)
+    where = {
+        "backend": os.environ.get("KERAS_BACKEND", "torch"),
+        "command": _command(asked),
+        "pipeline": asked.pipeline,
+    }
+    try:
+        if asked.report:
+            session.show(chosen, asked.out, amount, **where)
+            return 0
+        return session.train(chosen, asked.out, amount, **where, fallback=not asked.dataset)
+    except KeyboardInterrupt:
+        print("\nInterrupted. Finished runs are kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return 1
+
+
+class _WrongUse(Exception):
+    """A wrong value on the command line, in one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _WrongUse(message)
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer, 1 or more. Received: {text!r}")
+    return value
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(
+        description=sys.modules["__main__"].__doc__,  # the script's own words
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--protocol", choices=("quick", "report"), help="quick (default): minutes; report: as the report trained, hours"
+    )
+    add("--seeds", type=_positive, metavar="N", help="train seeds 0 to N-1 (quick: 1; report: what the script says)")
+    add("--folds", type=_positive, metavar="N", help="train only the first N folds of the split")
+    add("--only", metavar="TEXT", help="only experiments whose name, row or cell begins with TEXT")
+    add("--dataset", choices=DATASETS, help="train on other images than the report did")
+    add("--precision", choices=Precision.__args__, help="arithmetic of training")  # type: ignore[attr-defined]
+    add("--pipeline", choices=PIPELINES, default="memory", help="how images are fed (default: memory)")
+    add("--out", type=Path, metavar="DIR", help="results folder (default: results beside the experiments folder)")
+    add("--report", action="store_true", help="tables and figures from results; train nothing")
+    add("--list", action="store_true", help="experiments, cells, rows and claims; train nothing")
+    asked = parser.parse_args(argv)
+    backend = os.environ.get("KERAS_BACKEND", "torch")
+    if backend not in BACKENDS:
+        raise _WrongUse(f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}. Received: {backend!r}")
+    asked.out = _results_folder() if asked.out is None else asked.out
+    if asked.out.exists() and not asked.out.is_dir():
+        raise _WrongUse(f"argument --out: expected a folder. Received: {str(asked.out)!r}")
+    return asked
+
+
+def _results_folder() -> Path:
+    """`results` beside the folder of the script where that is called `experiments`, else in the working directory."""
+    folder = Path(sys.argv[0]).resolve().parent
+    return (folder.parent if folder.name in ("experiments", "tuning") else Path.cwd()) / "results"
+
+
+def _command(asked: argparse.Namespace) -> str:
+    """The command line that makes the numbers, without its protocol: flags that only choose what is shown left out."""
+    script = Path(sys.argv[0])
+    words = ["python", f"{script.parent.name}/{script.name}"]
+    for name in ("seeds", "folds", "only", "dataset", "precision"):
+        if (value := getattr(asked, name)) is not None:
+            words += [f"--{name}", str(value)]
+    if asked.pipeline != "memory":
+        words += ["--pipeline", asked.pipeline]
+    return shlex.join(words)
+
+
+def _selected(experiments: Sequence[Experiment], asked: argparse.Namespace) -> list[Experiment]:
+    chosen = list(experiments)
+    if asked.only is not None:
+        chosen = [part for part in (narrowed(experiment, asked.only) for experiment in experiments) if part]
+    if not chosen:
+        names = dict.fromkeys(n for e in experiments for n in (e.name, *(row.id for row in e.rows), *e.all_cells()))
+        raise _WrongUse(
+            f"argument --only: expected the beginning of one of {', '.join(names)}. Received: {asked.only!r}"
+        )
+    try:
+        if asked.dataset:
+            chosen = [on_dataset(experiment, asked.dataset) for experiment in chosen]
+        if asked.precision:
+            chosen = [in_precision(experiment, asked.precision) for experiment in chosen]
+    except ValueError as error:
+        raise _WrongUse(str(error)) from error
+    return chosen
+
+
+def _list(experiment: Experiment) -> None:
+    print(f"{experiment.name}: {experiment.question}")
+    for cell in experiment.all_cells():
+        rows = ", ".join(row.id for row in experiment.rows if row.cell == cell)
+        kind = "repaired" if cell in experiment.repaired else rows
+        print(f"  {cell}{f'  [{kind}]' if kind else ''}")
+    for claim in experiment.claims:
+        print(f"  claim: {claim.text}")

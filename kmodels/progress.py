@@ -1,0 +1,127 @@
+"""What is being trained right now: bars in a terminal, plain lines elsewhere, always on standard error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kmodels.spec import Task
+
+__all__ = ["Display", "display"]
+
+_QUIET_SECONDS = 20.0  # without a terminal, at most one line an epoch and none sooner than this after the last
+
+
+class Display:
+    """Follows a queue of tasks; `callback(task)` gives the Keras callback that reports one training to it."""
+
+    def __init__(self, queue: Sequence[Task], console: Console, bars: Progress | None) -> None:
+        self._queue = queue
+        self._console = console
+        self._bars = bars
+        self._bar = None if bars is None else bars.add_task("", total=float(len(queue)))
+        self._done = 0
+        self._began = self._said = time.monotonic()
+
+    def callback(self, task: Task) -> keras.callbacks.Callback:
+        """Returns a callback that shows the epochs of one task."""
+        return _Follow(task, self)
+
+    def show(self, task: Task, epoch: int, within: float, text: str) -> None:
+        """Shows how far one task is.
+
+        Args:
+            task: the task in training.
+            epoch: epochs finished.
+            within: share of the running epoch that is done, in [0, 1].
+            text: loss and accuracy in words.
+        """
+        share = (epoch + within) / task.recipe.epochs
+        at = epoch + (1 if within else 0)  # the epoch that is running, or the one that has just ended
+        line = f"{describe(task)} · epoch {at}/{task.recipe.epochs}{text}"
+        if self._bars is not None and self._bar is not None:
+            self._bars.update(self._bar, description=line, completed=self._done + share)
+        elif within == 0.0 and time.monotonic() - self._said > _QUIET_SECONDS:
+            self._say(f"{line}{self._left(self._done + share)}")
+
+    def finished(self, task: Task, text: str) -> None:
+        """Counts a task as done and says how it ended."""
+        self._done += 1
+        if self._bars is not None and self._bar is not None:
+            self._bars.update(self._bar, completed=self._done)
+        self._say(f"[{self._done}/{len(self._queue)}] {describe(task)}: {text}{self._left(self._done)}")
+
+    def _left(self, done: float) -> str:
+        if not 0 < done < len(self._queue):
+            return ""
+        seconds = (time.monotonic() - self._began) * (len(self._queue) - done) / done
+        return f" · about {spoken(seconds)} left"
+
+    def _say(self, line: str) -> None:
+        self._said = time.monotonic()
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def display(queue: Sequence[Task], console: Console) -> Iterator[Display]:
+    """Gives a display for the time that a queue of tasks is worked on."""
+    if not console.is_terminal:
+        yield Display(queue, console, None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TimeRemainingColumn(compact=True))
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield Display(queue, console, bars)
+
+
+def describe(task: Task) -> str:
+    """Returns experiment, cell, seed and fold in words.
+
+    A split with one validation part has no fold to name.
+    """
+    folds = task.recipe.split.folds
+    fold = f" · fold {task.fold + 1} of {folds}" if folds > 1 else ""
+    return f"{task.experiment} · {task.cell} · seed {task.seed}{fold}"
+
+
+def spoken(seconds: float) -> str:
+    """Returns a length of time in words.
+
+    Example:
+        >>> spoken(40), spoken(150), spoken(7000)
+        ('40 s', '2.5 min', '1.9 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class _Follow(keras.callbacks.Callback):
+    """Counts batches as they begin: at their end Keras would have to wait for the device to know the loss."""
+
+    def __init__(self, task: Task, shown: Display) -> None:
+        super().__init__()
+        self._task, self._shown = task, shown
+        self._epoch, self._text = 0, ""
+        self._next = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.25
+            steps = (self.params or {}).get("steps") or 1
+            self._shown.show(self._task, self._epoch, max(batch, 1) / max(steps, 2), self._text)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        values = logs or {}
+        loss, accuracy = values.get("val_loss", values.get("loss")), values.get("val_accuracy", values.get("accuracy"))
+        if loss is not None and accuracy is not None:
+            self._text = f" · loss {loss:.3f} · accuracy {100 * accuracy:.1f} %"
+        self._shown.show(self._task, epoch + 1, 0.0, self._text)

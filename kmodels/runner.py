@@ -1,0 +1,104 @@
+"""Trains what is missing: a queue of tasks, one run file each, nothing lost when it is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+from rich.console import Console
+
+from kmodels.data import Dataset
+from kmodels.data.splits import split_indices
+from kmodels.progress import describe, display
+from kmodels.results import REVISION, Run, run_key, write_run
+from kmodels.spec import Task
+from kmodels.training import Diverged, measure_rate, train
+
+__all__ = ["Outcome", "estimate_seconds", "run"]
+
+
+@dataclass
+class Outcome:
+    """What a queue of tasks came to.
+
+    Attributes:
+        runs: runs that this call trained.
+        failures: one line for each task that failed: which, and why.
+        interrupted: the call was stopped by Ctrl-C; what had finished is kept.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def run(queue: Sequence[Task], dataset: Dataset, folder: Path, *, pipeline: str, console: Console) -> Outcome:
+    """Trains the tasks that have no run file yet, one after the other, and writes each as soon as it is done.
+
+    Args:
+        queue: what to train.
+        dataset: the images they train on.
+        folder: results folder; runs go to `folder/<experiment>/<key>.json`.
+        pipeline: `memory` or `tfdata`.
+        console: receives progress.
+
+    Raises:
+        OSError: a run cannot be written.
+    """
+    outcome = Outcome()
+    with display(queue, console) as shown:
+        for task in queue:
+            key = _key(task, dataset, pipeline)
+            if any(folder.glob(f"*/{key}.json")):  # another process may have trained it meanwhile
+                shown.finished(task, "already there")
+                continue
+            try:
+                result = train(task, dataset, pipeline=pipeline, callbacks=[shown.callback(task)])
+            except Diverged as error:
+                outcome.failures.append(f"{describe(task)}: {error}")
+                shown.finished(task, str(error))
+                continue
+            except KeyboardInterrupt:
+                outcome.interrupted = True
+                break
+            write_run(result, folder)
+            outcome.runs.append(result)
+            accuracy = 100 * result.scores["validation_accuracy"]
+            shown.finished(task, f"validation accuracy {accuracy:.2f} % in {sum(result.seconds.values()):.0f} s")
+            keras.utils.clear_session()
+    return outcome
+
+
+def _key(task: Task, dataset: Dataset, pipeline: str) -> str:
+    return run_key(
+        task.recipe,
+        data_digest=dataset.digest,
+        seed=task.seed,
+        fold=task.fold,
+        backend=keras.backend.backend(),
+        revision=REVISION,
+        pipeline=pipeline,
+    )
+
+
+def estimate_seconds(queue: Sequence[Task], dataset: Dataset, *, pipeline: str) -> float:
+    """Returns about how long a queue takes on this machine, from a few timed steps of each kind of network in it.
+
+    Args:
+        queue: what would be trained.
+        dataset: the images it would train on.
+        pipeline: `memory` or `tfdata`.
+    """
+    rates: dict[str, float] = {}
+    total = 0.0
+    for task in queue:
+        recipe = task.recipe
+        kind = repr((recipe.model, recipe.model_args, recipe.image_size, recipe.batch_size, recipe.precision))
+        if kind not in rates:
+            rates[kind] = measure_rate(recipe, dataset, pipeline=pipeline)
+            keras.utils.clear_session()
+        images = len(split_indices(recipe.split, dataset.y_train)[task.fold][0][: recipe.train_images])
+        total += recipe.epochs * images / rates[kind]
+    return total
