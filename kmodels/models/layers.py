@@ -21,8 +21,8 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     Channel `c` of the output is `x[c] / (k + alpha * m)^beta`, where `m` is the sum of the squares of channels
     `c - size // 2` to `c + (size - 1) // 2` (those that exist) divided by `size`: PyTorch's definition, equal to
-    `torch.nn.LocalResponseNorm`. Computed in float32 under every dtype policy, because a square overflows float16 from
-    256 on.
+    `torch.nn.LocalResponseNorm`. Half precision is computed in float32, because a square overflows float16 from 256
+    on.
 
     Args:
         size: channels summed over, 1 or more.
@@ -57,7 +57,7 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Returns the normalised activations, in the type of the inputs."""
-        x = ops.cast(inputs, "float32")
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         channels = x.shape[-1]
         before, after = self.size // 2, (self.size - 1) // 2
         padded = ops.pad(ops.square(x), [(0, 0)] * (len(x.shape) - 1) + [(before, after)])
