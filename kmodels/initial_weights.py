@@ -38,15 +38,20 @@ def initialize(model: keras.Model, seed: int) -> None:
 
 
 def seed_dropout(model: keras.Model, seed: int, fold: int) -> None:
-    """Sets the state of every seed generator in a model (dropout layers), keyed by seed, fold and layer path.
+    """Makes the dropout masks of the training that follows depend on seed, fold and layer path alone.
 
-    The masks repeat on one backend, and differ between backends.
+    The masks repeat on one backend, and differ between backends. On PyTorch, Keras draws them from PyTorch's own
+    generator in the order of the calls, so that one is seeded; elsewhere each layer has a state of its own.
     """
     for path, layer in layer_paths(model):
         state = getattr(getattr(layer, "seed_generator", None), "state", None)
         if state is not None:
             start = int(generator("dropout", seed, fold, path).integers(2**31))
             state.assign(np.array([start, 0], dtype="uint32"))
+    if keras.backend.backend() == "torch":
+        from kmodels.torch_step.randomness import seed_torch
+
+        seed_torch(int(generator("dropout", seed, fold).integers(2**62)))
 
 
 def layer_paths(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
