@@ -76,7 +76,8 @@ def resnet(
         se_reduction: squeeze-and-excite before every sum, with this reduction; None for none.
         head: `average_pool` over all pixels, or `flatten` them, before the dense layer.
         dropout: share of the dense layer's inputs set to zero in training, in [0, 1).
-        weights: distribution of the initial kernels, see `kmodels.models.blocks.kernel_initializer`.
+        weights: distribution of the initial kernels, see `kmodels.models.blocks.kernel_initializer`; the dense layer
+            keeps PyTorch's default under either `he`.
         name: name of the model.
 
     Returns:
@@ -104,6 +105,7 @@ def resnet(
         require(value in allowed, argument, f"one of {', '.join(map(repr, allowed))}", value)
     require(stem_kernel >= 1 and stem_kernel % 2 == 1, "stem_kernel", "an odd number, 1 or more", stem_kernel)
     require(stem_stride >= 1, "stem_stride", "1 or more", stem_stride)
+    require(stem_width is None or stem_width >= 1, "stem_width", "None or 1 or more", stem_width)
     require(num_classes >= 2, "num_classes", "2 or more", num_classes)
     require(0.0 <= dropout < 1.0, "dropout", "a number in [0, 1)", dropout)
     if se_reduction is not None:
@@ -151,7 +153,9 @@ def resnet(
     else:
         x = keras.layers.GlobalAveragePooling2D(data_format="channels_last", name="average")(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
-    return keras.Model(inputs, logits(x, num_classes, weights="torch" if weights != "xavier" else weights), name=name)
+    # the He distributions are meant for layers with a ReLU behind them
+    last_weights = "xavier" if weights == "xavier" else "torch"
+    return keras.Model(inputs, logits(x, num_classes, weights=last_weights), name=name)
 
 
 _BUILDERS: dict[str, Callable[..., Any]] = {"basic": basic, "bottleneck": bottleneck, "preactivation": preactivation}
