@@ -6,9 +6,10 @@
     check_inference(model, twin, images(2, (32, 32, 3)))
     check_training(model, twin, images(8, (32, 32, 3)))
 
-Distances are relative to the largest entry: of the logits (never less than 1), of each parameter's gradient (never less
-than a thousandth of the largest gradient of all: a bias before a batch normalisation has gradient zero, and what is
-computed for it is rounding alone), of each statistic.
+Distances are relative to the largest entry: of the logits (never less than 1), and in float64 of each parameter's
+gradient (never less than a thousandth of the largest gradient of all: a bias before a batch normalisation has gradient
+zero, and what is computed for it is rounding alone). In float32 all parameters' gradients are one long vector: the
+length of the difference over its length.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from kmodels.models.torch_weights import assign, flattened_shape, state_keys, to
 
 INFERENCE = 1e-5
 TRAINING = 1e-4
-EXACT = 1e-6
+EXACT = 1e-8
+BATCHES = 5
 TIMES_FLOAT32 = 3.0  # how many times PyTorch's own float32 rounding is allowed
 
 only_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="gradients are compared on PyTorch")
@@ -94,7 +96,7 @@ def relative(actual: np.ndarray, expected: np.ndarray, least: float) -> float:
 
 @contextlib.contextmanager
 def float64() -> Iterator[None]:
-    """Lets models built and run inside compute in float64, all but their logits layer."""
+    """Lets models built and run inside compute in float64."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
     # Keras' type promotion answers float32 to float64, off TensorFlow; batch normalisation asks it
@@ -123,65 +125,92 @@ def check_training(
     modules: Mapping[str, str] | None = None,
     *,
     exactly: bool = False,
+    compared: Iterable[str] = ("logits", "gradients", "statistics"),
 ) -> dict[str, tuple[float, float]]:
     """Asserts equal logits, gradients and running statistics of one step in training mode (cross-entropy).
 
-    In float32 a ReLU near 0 or a max pooling over two nearly equal values may choose otherwise in the twin, and
-    gradients of the last stages then jump by up to a tenth. `exactly` compares with the twin in float64 at 1e-6, for a
-    model built, and this function called, within `float64()`.
+    Twice: in float64, where every parameter's gradient must agree to 1e-8, so that the two are the same function; and
+    in float32, where the whole gradient may differ by as much as PyTorch's own float32 does from its float64, times
+    three. In float32 chance decides where a ReLU's input is within rounding of zero, or two pixels of a max pooling are
+    within rounding of each other: where that moves the Keras model further than the twin, another batch is drawn, up to
+    `BATCHES` of them.
 
     PyTorch's running variance takes the unbiased variance of the batch (n - 1), Keras' the biased one (n): the
     statistics compared are what PyTorch's would be with the biased one.
 
+    Args:
+        model: Keras model with the twin's weights; its running statistics move.
+        twin: the twin.
+        x: images; further batches are of the same shape.
+        modules: Keras layer -> PyTorch module; None for by order.
+        exactly: in float64 only.
+
     Returns:
-        For logits, gradients and statistics: distance to the twin, and distance of the twin's own float32 to float64.
+        For logits, gradients and statistics in float32: distance to the twin, and of the twin's float32 to its float64.
     """
     modules = dict(modules or in_order(model, twin))
-    rounded = _torch_step(twin, x, torch.float64 if exactly else torch.float32)
-    exact = _torch_step(twin, x, torch.float64)
-    keras_logits, keras_gradients = _keras_step(model, x)
+    before = model.get_weights()
+    _check_float64(model, _torch_step(twin, x, torch.float64, model, modules), x, modules)
+    if exactly:
+        return {}
+    for attempt in range(BATCHES):
+        if attempt > 0:
+            x = images(len(x), x.shape[1:], seed=1000 + attempt)
+        model.set_weights(before)
+        found = _float32_distances(model, twin, x, modules)
+        over = {k: v for k, v in found.items() if v[0] > max(TIMES_FLOAT32 * v[1], TRAINING)}
+        if not over:
+            return found
+    raise AssertionError(f"(to the twin, of the twin to its float64): {over}, over the allowed {TIMES_FLOAT32} times")
 
-    keys = state_keys(model, modules)
-    flattened = {path: flattened_shape(layer) for path, layer in layer_paths(model)}
-    trainable = {key: where for where, key in keys.items() if key in rounded["gradients"]}
-    assert set(trainable) == set(rounded["gradients"]), "every parameter of the twin is compared"
 
-    def gradient_distance(actual: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
-        largest = max(np.abs(g).max() for g in expected.values())
-        assert largest > 0.0
-        return max(relative(actual[k], expected[k], least=1e-3 * largest) for k in expected)
+def in_float64(model: keras.Model) -> keras.Model:
+    """Returns a copy of a model that computes in float64 throughout (within `float64()`), with the same weights."""
+    clone = keras.models.clone_model(
+        model,
+        clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float64"}),
+        recursive=True,
+    )
+    clone.set_weights(model.get_weights())
+    return clone
 
-    in_keras_order = {
-        key: to_keras(g, flattened[trainable[key].rsplit("/", 1)[0]]) for key, g in rounded["gradients"].items()
-    }
-    actual = {key: keras_gradients[where].reshape(in_keras_order[key].shape) for key, where in trainable.items()}
-    statistics = {
-        f"{path}/{v.name}": keras.ops.convert_to_numpy(v)
-        for path, layer in layer_paths(model)
-        for v in layer.non_trainable_variables
-        if v.name in ("moving_mean", "moving_variance")
-    }
-    assert len(statistics) == len(rounded["statistics"])
-    pairs = [(value, rounded["statistics"][keys[where]]) for where, value in statistics.items()]
-    own = [(rounded["statistics"][k], exact["statistics"][k]) for k in rounded["statistics"]]
+
+def _check_float64(model: keras.Model, exact: dict[str, Any], x: np.ndarray, modules: Mapping[str, str]) -> None:
+    with float64():
+        step = _keras_step(in_float64(model), x, modules)
+    assert relative(step["logits"], exact["logits"], least=1.0) <= EXACT
+    for what in ("gradients", "statistics"):
+        assert set(step[what]) == set(exact[what]), f"every one of the twin's {what} is compared"
+        largest = max((np.abs(value).max() for value in exact[what].values()), default=0.0)
+        for key, expected in exact[what].items():
+            distance = relative(step[what][key], expected, least=1e-3 * largest)
+            assert distance <= EXACT, f"{what} of {key} differ by {distance:.1e} in float64"
+
+
+def _float32_distances(
+    model: keras.Model, twin: nn.Module, x: np.ndarray, modules: Mapping[str, str]
+) -> dict[str, tuple[float, float]]:
+    rounded, exact = (_torch_step(twin, x, dtype, model, modules) for dtype in (torch.float32, torch.float64))
+    step = _keras_step(model, x, modules)
     found = {
         "logits": (
-            relative(keras_logits, rounded["logits"], least=1.0),
+            relative(step["logits"], rounded["logits"], least=1.0),
             relative(rounded["logits"], exact["logits"], least=1.0),
-        ),
-        "gradients": (
-            gradient_distance(actual, in_keras_order),
-            gradient_distance(rounded["gradients"], exact["gradients"]),
-        ),
-        "statistics": (
-            max((relative(a, e, least=1e-3) for a, e in pairs), default=0.0),
-            max((relative(a, e, least=1e-3) for a, e in own), default=0.0),
-        ),
+        )
     }
-    for what, (distance, own_distance) in found.items():
-        allowed = EXACT if exactly else max(TIMES_FLOAT32 * own_distance, TRAINING)
-        assert distance <= allowed, f"{what} differ by {distance:.1e}, allowed {allowed:.1e}"
+    for what in ("gradients", "statistics"):
+        found[what] = (_whole(step[what], rounded[what]), _whole(rounded[what], exact[what]))
     return found
+
+
+def _whole(actual: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
+    """Returns the length of the difference of two sets of arrays over the length of the expected one."""
+    if not expected:
+        return 0.0
+    differences = [actual[k].astype("float64") - v for k, v in expected.items()]
+    lengths = [np.linalg.norm(np.concatenate([v.ravel() for v in vs])) for vs in (differences, expected.values())]
+    assert np.isfinite(lengths).all()
+    return float(lengths[0] / lengths[1])
 
 
 def check_blocks(
@@ -191,72 +220,70 @@ def check_blocks(
     blocks: Iterable[tuple[str, str, str]],
     modules: Mapping[str, str],
 ) -> float:
-    """Asserts that each block alone is equal at 1e-4 in training mode: output, input gradient and its parameters'.
+    """Asserts that each block alone is equal in training mode, given the same input.
+
+    Outputs in float32 at 1e-4; outputs and the parameters' gradients in float64 at 1e-8, the input's gradient at 1e-6.
 
     Args:
-        model: Keras model with the twin's weights.
+        model: Keras model with the twin's weights; they are as before afterwards.
         twin: the twin.
         x: images.
         blocks: (name of the layer whose output enters the block, name of the block's last layer, the twin's module).
-        modules: Keras layer -> PyTorch module, for the gradients.
+        modules: Keras layer -> PyTorch module.
 
     Returns:
-        The largest distance of any block.
+        The largest distance of any block's output in float32.
     """
-    inputs: dict[str, torch.Tensor] = {}
     wanted = list(blocks)
-    handles = [
-        twin.get_submodule(name).register_forward_pre_hook(lambda _, args, name=name: inputs.update({name: args[0]}))
-        for _, _, name in wanted
-    ]
+    inputs: dict[str, torch.Tensor] = {}
+    running = copy.deepcopy(twin).train()
+    for _, _, name in wanted:
+        running.get_submodule(name).register_forward_pre_hook(
+            lambda _, args, name=name: inputs.update({name: args[0].detach()})
+        )
     with torch.no_grad():
-        state = copy.deepcopy(twin.state_dict())
-        twin.train()(_nchw(x))
-        twin.load_state_dict(state)
-    for handle in handles:
-        handle.remove()
-    worst = 0.0
+        running(_nchw(x))
+    before, worst = model.get_weights(), 0.0
     for first, last, name in wanted:
-        worst = max(worst, _block_distance(model, twin.get_submodule(name), inputs[name], first, last, name, modules))
-    assert worst <= TRAINING, f"a block differs by {worst:.1e}"
+        block = copy.deepcopy(twin.get_submodule(name)).train()
+        layers = [model.get_layer(first).output, model.get_layer(last).output]
+        with torch.no_grad():
+            actual = keras.Model(*layers)(inputs[name].permute(0, 2, 3, 1), training=True)
+            expected = block(inputs[name]).permute(0, 2, 3, 1)
+        distance = relative(_numpy(actual), _numpy(expected), least=1e-3)
+        assert distance <= TRAINING, f"{name} differs by {distance:.1e}"
+        worst = max(worst, distance)
+        with float64():
+            part = in_float64(keras.Model(*layers))
+            _check_block_float64(part, block.double(), inputs[name].double(), name, modules)
+    model.set_weights(before)
     return worst
 
 
-def _block_distance(
-    model: keras.Model,
-    block: nn.Module,
-    entering: torch.Tensor,
-    first: str,
-    last: str,
-    name: str,
-    modules: Mapping[str, str],
-) -> float:
-    part = keras.Model(model.get_layer(first).output, model.get_layer(last).output)
-    block = copy.deepcopy(block).train()
-    x = entering.detach().clone().requires_grad_()
-    expected = block(x)
-    weighting = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0))
+def _check_block_float64(
+    part: keras.Model, block: nn.Module, x: torch.Tensor, name: str, modules: Mapping[str, str]
+) -> None:
+    torch_x = x.clone().requires_grad_()
+    expected = block(torch_x)
+    weighting = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     (expected * weighting).sum().backward()
-
-    keras_x = entering.detach().permute(0, 2, 3, 1).contiguous().requires_grad_()
+    keras_x = x.permute(0, 2, 3, 1).contiguous().requires_grad_()
     actual = part(keras_x, training=True)
-    variables = [(path, v) for path, layer in layer_paths(part) for v in layer.trainable_variables]
-    gradients = torch.autograd.grad(
-        (actual * weighting.permute(0, 2, 3, 1)).sum(), [keras_x, *(v.value for _, v in variables)]
-    )
-    parameters = dict(block.named_parameters())
-    keys = state_keys(part, modules)
+    gradients = _gradients(part, (actual * weighting.permute(0, 2, 3, 1)).sum(), modules, keras_x)
+    input_gradient = gradients.pop("input")
+    # the part's input is declared float32, and its gradient is rounded to that
+    distance = relative(input_gradient, _numpy(torch_x.grad.permute(0, 2, 3, 1)), least=1e-3)
+    assert distance <= 1e-6, f"input gradient of {name} differs by {distance:.1e}"
     pairs = [(_numpy(actual), _numpy(expected.permute(0, 2, 3, 1)))]
-    pairs.append((_numpy(gradients[0]), _numpy(x.grad.permute(0, 2, 3, 1))))
-    for (path, variable), gradient in zip(variables, gradients[1:], strict=True):
-        key = keys[f"{path}/{variable.name}"].removeprefix(f"{name}.")
-        converted = to_keras(_numpy(parameters[key].grad))
-        pairs.append((_numpy(gradient).reshape(converted.shape), converted))
-    assert len(variables) == len(parameters)
-    return max(relative(a, e, least=1e-3) for a, e in pairs)
+    parameters = _keras_order({f"{name}.{key}": _numpy(p.grad) for key, p in block.named_parameters()}, part, modules)
+    pairs += [(gradients[key], expected) for key, expected in parameters.items()]
+    worst = max(relative(a, e, least=1e-3) for a, e in pairs)
+    assert worst <= EXACT, f"{name} differs by {worst:.1e} in float64"
 
 
-def _torch_step(twin: nn.Module, x: np.ndarray, dtype: torch.dtype) -> dict[str, Any]:
+def _torch_step(
+    twin: nn.Module, x: np.ndarray, dtype: torch.dtype, model: keras.Model, modules: Mapping[str, str]
+) -> dict[str, Any]:
     """One forward and backward pass of a copy of the twin; running variances as with the biased batch variance."""
     twin = copy.deepcopy(twin).to(dtype).train()
     before, counts = copy.deepcopy(twin.state_dict()), {}
@@ -273,16 +300,48 @@ def _torch_step(twin: nn.Module, x: np.ndarray, dtype: torch.dtype) -> dict[str,
         statistics[f"{name}.running_mean"] = _numpy(module.running_mean)
         kept = (1.0 - module.momentum) * before[f"{name}.running_var"]
         statistics[f"{name}.running_var"] = _numpy(kept + (module.running_var - kept) * (n - 1) / n)
-    gradients = {name: _numpy(p.grad) for name, p in twin.named_parameters()}
+    gradients = _keras_order({name: _numpy(p.grad) for name, p in twin.named_parameters()}, model, modules)
     return {"logits": _numpy(logits), "gradients": gradients, "statistics": statistics}
 
 
-def _keras_step(model: keras.Model, x: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _keras_step(model: keras.Model, x: np.ndarray, modules: Mapping[str, str]) -> dict[str, Any]:
+    """One forward and backward pass of a Keras model, with the twin's names."""
     logits = model(x, training=True)
     loss = nn.functional.cross_entropy(logits, torch.from_numpy(labels(len(x), logits.shape[1])))
-    variables = {f"{path}/{v.name}": v for path, layer in layer_paths(model) for v in layer.trainable_variables}
-    gradients = torch.autograd.grad(loss, [v.value for v in variables.values()])
-    return _numpy(logits), {where: _numpy(g) for where, g in zip(variables, gradients, strict=True)}
+    keys = state_keys(model, modules)
+    statistics = {
+        keys[f"{path}/{v.name}"]: _numpy(v.value)
+        for path, layer in layer_paths(model)
+        for v in layer.non_trainable_variables
+        if v.name in ("moving_mean", "moving_variance")
+    }
+    return {"logits": _numpy(logits), "gradients": _gradients(model, loss, modules), "statistics": statistics}
+
+
+def _gradients(
+    model: keras.Model, loss: torch.Tensor, modules: Mapping[str, str], x: torch.Tensor | None = None
+) -> dict[str, np.ndarray]:
+    """Returns the gradient of each of a Keras model's parameters by the twin's name, and of `x` as `input`."""
+    keys = state_keys(model, modules)
+    variables = [(path, v) for path, layer in layer_paths(model) for v in layer.trainable_variables]
+    values = torch.autograd.grad(loss, [v.value for _, v in variables] + ([] if x is None else [x]))
+    found = {} if x is None else {"input": _numpy(values[-1])}
+    for (path, variable), value in zip(variables, values, strict=False):
+        key = keys[f"{path}/{variable.name}"]
+        found[key] = _numpy(value)
+    return found
+
+
+def _keras_order(gradients: Mapping[str, np.ndarray], model: keras.Model, modules: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the twin's gradients with the axes of the Keras model's."""
+    keys, found = state_keys(model, modules), {}
+    for path, layer in layer_paths(model):
+        for v in layer.trainable_variables:
+            key = keys[f"{path}/{v.name}"]
+            # a reshape only adds the two axes of a linear layer that is a 1x1 convolution in Keras
+            found[key] = to_keras(gradients[key], flattened_shape(layer)).reshape(tuple(v.shape))
+    assert set(found) == set(gradients), "every parameter of the twin is compared"
+    return found
 
 
 def _nchw(x: np.ndarray) -> torch.Tensor:
