@@ -174,6 +174,16 @@ def test_a_truncated_tarball_is_an_error(tmp_path, keep):
         read_members(tmp_path / "cut.tgz", {"file": 100_000}, "cut.tgz")
 
 
+@pytest.mark.parametrize("position", [-1, -5])
+def test_a_tarball_whose_checksum_does_not_fit_is_an_error(tmp_path, position):
+    path = write_tarball(tmp_path / "packed.tgz", {"file": b"content"})
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1  # gzip ends with a CRC and a length
+    path.write_bytes(content)
+    with pytest.raises(data.DataDamaged, match=r"packed.tgz: expected a gzipped tarball"):
+        read_members(path, {"file": 7}, "packed.tgz")
+
+
 @pytest.mark.parametrize(
     ("layout", "changes", "message"),
     [

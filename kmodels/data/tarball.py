@@ -54,7 +54,8 @@ def read_members(path: Path, wanted: Mapping[str, int], name: str) -> dict[str, 
     limit = sum(wanted.values()) + _SPARE_BYTES
     try:
         with path.open("rb") as raw, gzip.GzipFile(fileobj=raw) as plain:
-            with tarfile.open(fileobj=_Limited(plain, limit), mode="r|") as archive:
+            limited = _Limited(plain, limit)
+            with tarfile.open(fileobj=limited, mode="r|") as archive:
                 for number, member in enumerate(archive):
                     _check_member(member, number)
                     short = PurePosixPath(member.name).name
@@ -66,7 +67,7 @@ def read_members(path: Path, wanted: Mapping[str, int], name: str) -> dict[str, 
                     contents[short] = file.read() if file is not None else b""
                     if len(contents[short]) != member.size:
                         raise EOFError(f"{short} ends early")
-            while plain.read(2**20):  # to the end, where gzip compares its checksum
+            while limited.read(2**16):  # to the end, where gzip compares its checksum
                 pass
     except (tarfile.TarError, ValueError, EOFError, zlib.error, OSError) as error:
         expected = "a gzipped tarball of plain files with relative names"
