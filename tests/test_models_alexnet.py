@@ -36,14 +36,18 @@ def test_is_the_listing_in_inference_mode(channels, normalize):
 
 
 @only_torch
-def test_is_the_listing_in_training_mode():
-    check_training(*pair(3, False), images(2, (224, 224, 3)))
+@pytest.mark.parametrize("normalize", [False, True])
+def test_is_the_listing_in_training_mode(normalize):
+    # three images: of two the dense layers' batch norm would keep only which of them is larger
+    check_training(*pair(3, normalize), images(3, (224, 224, 3)), exactly=True)
 
 
 @only_torch
-def test_is_the_listing_in_training_mode_with_batch_norm():
-    # four images: of two the dense layers' batch norm would keep only which of them is larger
-    check_training(*pair(3, True), images(4, (224, 224, 3)))
+@pytest.mark.slow
+@pytest.mark.parametrize("normalize", [False, True])
+def test_is_the_listing_in_training_mode_in_float32_too(normalize):
+    # statistics over three images magnify float32's rounding beyond comparison, those over twelve do not
+    check_training(*pair(3, normalize), images(12, (224, 224, 3)))
 
 
 @pytest.mark.backend
