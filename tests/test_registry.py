@@ -1,0 +1,280 @@
+"""Every network of the registry: size, cost, saving, half precision."""
+
+import dataclasses
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import torch
+from equality import images, labels, only_torch
+from torch.utils.flop_counter import FlopCounterMode
+from twins import resnet as twins
+from twins.alexnet import alexnet as twin_alexnet
+from twins.vgg import VGG
+
+from kmodels import initial_weights
+from kmodels.models import MODELS, Preset, build
+from kmodels.models.macs import count_macs
+
+# trainable parameters, running statistics
+PARAMETERS = {
+    "lenet": (83_126, 0),
+    "alexnet": (46_787_978, 0),
+    "alexnet_bn": (46_807_114, 19_136),
+    "average_net": (46_787_978 + 11_181_642, 9_600),
+    "vgg11": (9_225_610, 0),
+    "vgg11_lrn": (9_225_610, 0),
+    "vgg13": (9_410_122, 0),
+    "vgg16_1x1": (10_001_226, 0),
+    "vgg16": (14_719_818, 0),
+    "vgg19": (20_029_514, 0),
+    "vgg11_bn": (9_231_114, 5_504),
+    "vgg13_bn": (9_416_010, 5_888),
+    "vgg16_1x1_bn": (10_009_674, 8_448),
+    "vgg16_bn": (14_728_266, 8_448),
+    "vgg19_bn": (20_040_522, 11_008),
+    "se_vgg16_conv": (14_959_058, 8_448),
+    "se_vgg16_stage": (14_806_118, 8_448),
+    "convnet": (5_070_832, 384),
+    "plain_net": (62_006, 0),
+    "densenet_d": (130_602, 2_280),
+    "densenet_d_small_stem": (122_922, 2_280),
+    "densenet121": (6_956_298, 83_520),
+    "densenet_bc_100_12": (769_162, 23_988),
+    "resnet18_a": (11_181_642, 9_600),
+    "resnet34_a": (21_289_802, 17_024),
+    "resnet50_a": (23_528_522, 53_120),
+    "resnet101_a": (42_520_650, 105_344),
+    "resnet152_a": (58_164_298, 151_424),
+    "resnet18": (11_173_962, 9_600),
+    "resnet34": (21_282_122, 17_024),
+    "resnet50": (23_520_842, 53_120),
+    "resnet101": (42_512_970, 105_344),
+    "resnet152": (58_156_618, 151_424),
+    "se_resnet18": (11_263_042, 9_600),
+    "resnet18_pooled": (11_173_962, 9_600),
+    "resnet18_flatten": (11_250_762, 9_600),
+    "resnet14_d": (175_258, 1_120),
+    "plain14_d": (172_506, 928),
+    "se_resnet14_d": (176_840, 1_120),
+    "resnet18_e": (11_174_026, 9_600),
+    "resnet18_e_no_stem_bn": (11_173_898, 9_472),
+    "resnet18_e_large_stem": (11_181_706, 9_600),
+    "resnet26_e": (17_444_746, 13_440),
+    "resnet34_e": (23_715_466, 17_280),
+    "resnet20": (269_722, 1_376),
+    "resnet32": (464_154, 2_272),
+    "resnet56": (853_018, 4_064),
+    "resnet110": (1_727_962, 8_096),
+    "se_resnet20": (272_095, 1_376),
+    "se_resnet56": (860_137, 4_064),
+    "se_resnet110": (1_742_200, 8_096),
+    "wide_resnet28_10": (36_479_194, 17_952),
+    "resnet18_imagenet": (11_689_512, 9_600),
+    "resnet34_imagenet": (21_797_672, 17_024),
+    "resnet50_imagenet": (25_557_032, 53_120),
+    "resnet101_imagenet": (44_549_160, 105_344),
+    "resnet152_imagenet": (60_192_808, 151_424),
+    "alexnet_imagenet": (61_100_840, 0),
+    "vgg11_bn_imagenet": (132_868_840, 5_504),
+    "vgg13_bn_imagenet": (133_053_736, 5_888),
+    "vgg16_bn_imagenet": (138_365_992, 8_448),
+    "vgg19_bn_imagenet": (143_678_248, 11_008),
+    "densenet121_imagenet": (7_978_856, 83_648),
+}
+
+# billions of multiply-accumulates an image, as the papers and torchvision's documentation print them
+PRINTED_GIGAMACS = {
+    "resnet18_a": 1.8,
+    "resnet34_a": 3.6,
+    "resnet50_a": 3.8,
+    "resnet101_a": 7.6,
+    "resnet152_a": 11.3,
+    "resnet18_imagenet": 1.81,
+    "resnet34_imagenet": 3.66,
+    "resnet50_imagenet": 4.09,
+    "resnet101_imagenet": 7.80,
+    "resnet152_imagenet": 11.51,
+    "alexnet_imagenet": 0.71,
+    "vgg11_bn_imagenet": 7.61,
+    "vgg13_bn_imagenet": 11.31,
+    "vgg16_bn_imagenet": 15.47,
+    "vgg19_bn_imagenet": 19.63,
+    "densenet121_imagenet": 2.83,
+    "wide_resnet28_10": 5.2,
+}
+
+# the smallest images that tell something; 16x16 for the others
+SMALL = {
+    **{name: (32, 32, 3) for name in MODELS if "vgg" in name or name.endswith(("_a", "_imagenet"))},
+    **dict.fromkeys(("lenet", "plain_net", "densenet_d", "resnet18_e_large_stem"), (32, 32, 3)),
+    **dict.fromkeys(("alexnet", "alexnet_bn", "average_net", "alexnet_imagenet"), (67, 67, 3)),
+    "convnet": (28, 28, 1),
+}
+
+# one network of each structure for every run; the others under `slow`, as are float16's slow convolutions on a CPU
+CHEAP = ("lenet", "alexnet_bn", "convnet", "plain_net", "densenet_d", "se_resnet14_d", "plain14_d", "resnet20")
+QUICK = (*CHEAP, "vgg11_lrn", "vgg11_bn", "se_vgg16_stage", "resnet18_a", "resnet18_pooled", "resnet18_flatten")
+
+
+def slow_unless(quick):
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+
+
+HUGE = {name for name in MODELS if name.startswith("vgg") and name.endswith("_imagenet")}
+
+
+def small(name, **kwargs):
+    model = build(name, SMALL.get(name, (16, 16, 3)), **kwargs)
+    initial_weights.initialize(model, seed=0)
+    return model, images(2, model.input_shape[1:])
+
+
+@pytest.mark.parametrize("name", slow_unless(set(MODELS) - HUGE))
+def test_has_its_golden_size_and_cost(name):
+    model = build(name)
+    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+    assert (trainable, model.count_params() - trainable) == PARAMETERS[name]
+    assert model.name == name
+    assert model.output_shape == (None, MODELS[name].num_classes)
+    if name in PRINTED_GIGAMACS:
+        assert count_macs(model) / 1e9 == pytest.approx(PRINTED_GIGAMACS[name], rel=0.02)
+
+
+@pytest.mark.parametrize("name", slow_unless(QUICK))
+def test_layers_are_named_by_the_network_not_by_what_was_built_before(name):
+    first, second = (small(name)[0] for _ in range(2))
+    assert [path for path, _ in initial_weights.layer_paths(first)] == [
+        path for path, _ in initial_weights.layer_paths(second)
+    ]
+
+
+def test_every_preset_has_a_golden_size():
+    assert set(PARAMETERS) == set(MODELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "twin"),
+    [
+        ("resnet18_a", lambda: twins.ResNet(twins.BasicBlock, (2, 2, 2, 2))),
+        ("resnet50_a", lambda: twins.ResNet(twins.Bottleneck, (3, 4, 6, 3))),
+        ("se_resnet14_d", lambda: twins.ThreeStageResNet(se=True)),
+        ("alexnet", lambda: twin_alexnet(3)),
+        ("vgg16_bn", lambda: VGG("D")),
+    ],
+)
+def test_cost_is_what_pytorch_counts_for_the_twin(name, twin):
+    model = build(name)
+    height, width, channels = model.input_shape[1:]
+    with torch.device("meta"):
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            twin().eval()(torch.empty(1, channels, height, width))
+    assert 2 * count_macs(model) == counter.get_total_flops()
+
+
+def test_cost_of_an_ensemble_is_that_of_its_members():
+    total = count_macs(build("lenet")) + count_macs(build("plain_net"))
+    assert count_macs(build("average_net", (32, 32, 3), 10, members=["lenet", "plain_net"])) == total
+
+
+def test_cost_of_an_unknown_kind_of_layer_is_refused():
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Conv2DTranspose(4, 3, name="up")(inputs))
+    with pytest.raises(ValueError, match="expected Dense and Conv2D layers"):
+        count_macs(model)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("name", slow_unless(QUICK))
+def test_saved_and_loaded_in_safe_mode_is_the_same(name, tmp_path):
+    model, x = small(name)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    before, after = (keras.ops.convert_to_numpy(m(x, training=False)) for m in (model, loaded))
+    assert np.abs(before).max() > 0.0
+    np.testing.assert_array_equal(after, before)
+
+
+def check_half_precision(name, precision):
+    keras.config.set_dtype_policy(precision)
+    try:
+        model, x = small(name)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    logits = model(x, training=True)
+    assert logits.dtype == torch.float32
+    layers = [layer for _, layer in initial_weights.layer_paths(model)]
+    whole = {v.name for v in layers if v.weights and v.compute_dtype != precision.removeprefix("mixed_")}
+    assert whole == {"logits"}
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels(2, logits.shape[1])))
+    gradients = torch.autograd.grad(loss, [v.value for v in model.trainable_variables])
+    assert all(g.dtype == torch.float32 and bool(g.isfinite().all()) for g in gradients)
+    assert any(bool(g.any()) for g in gradients)
+
+
+@only_torch
+@pytest.mark.parametrize("name", slow_unless(QUICK))
+def test_bfloat16_has_float32_logits_and_finite_gradients(name):
+    check_half_precision(name, "mixed_bfloat16")
+
+
+@only_torch
+@pytest.mark.parametrize("name", slow_unless(CHEAP))
+def test_float16_has_float32_logits_and_finite_gradients(name):
+    check_half_precision(name, "mixed_float16")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: build("resnet19"), "name: expected one of lenet, alexnet, .*. Received: name='resnet19'"),
+        (lambda: build("lenet", size=3), "argument: expected one of dropout, .* for lenet. Received: argument='size'"),
+        (lambda: build("resnet18_e", dropout=1.5), r"dropout: expected a number in \[0, 1\). Received: dropout=1.5"),
+        (lambda: build("resnet20", depth=21), r"depth: expected 6n \+ 2"),
+        (lambda: build("average_net", (32, 32, 3), 10, members=["lenet", "net"]), "name: expected one of .*name='net'"),
+        (lambda: build("average_net", (32, 32, 3), 10, members=["lenet"]), "members: expected 2 or more"),
+        (lambda: build("lenet", (32, 32, 3), 1), "num_classes: expected 2 or more. Received: num_classes=1"),
+    ],
+)
+def test_bad_arguments_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_preset_refuses_too_few_classes_and_too_small_images(name):
+    with pytest.raises(ValueError, match="num_classes: expected 2 or more"):
+        build(name, None, 1)
+    with pytest.raises(ValueError, match="input_shape: expected"):
+        build(name, (0, 0, 3))
+    if "dropout" in inspect.signature(MODELS[name].builder).parameters:
+        with pytest.raises(ValueError, match=r"dropout: expected a number in \[0, 1\). Received: dropout=-0.1"):
+            build(name, dropout=-0.1)
+
+
+def test_arguments_given_replace_the_presets():
+    assert build("se_resnet14_d", se_reduction=None).count_params() == build("resnet14_d").count_params()
+    deeper = build("resnet18_e", blocks_per_stage=3)
+    assert deeper.count_params() == build("resnet26_e").count_params()
+    assert build("convnet", [32, 32, 3], 7).input_shape == (None, 32, 32, 3)
+
+
+def test_a_preset_is_a_value():
+    preset = MODELS["resnet18_e"]
+    assert dataclasses.replace(preset) == preset
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        preset.source = "elsewhere"
+    assert all(isinstance(p, Preset) and p.source for p in MODELS.values())
+
+
+def test_networks_that_share_layers_start_from_the_same_weights():
+    with_skips, without = (build(name, (16, 16, 3), 10) for name in ("resnet14_d", "plain14_d"))
+    for model in (with_skips, without):
+        initial_weights.initialize(model, seed=3)
+    shared = {layer.name for layer in without.layers if layer.weights}
+    assert len(shared) == 27
+    for name in shared:
+        for a, b in zip(with_skips.get_layer(name).get_weights(), without.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
