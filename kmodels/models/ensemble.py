@@ -55,7 +55,7 @@ def ensemble(members: Sequence[keras.Model], *, rule: Rule = "mean_logits", name
     _require_alike(members)
     inputs = keras.Input(members[0].input_shape[1:], name="images")
     # A wrapper shares the layers and carries a name of its own, so that two members of one kind have different paths.
-    named = [keras.Model(m.inputs, m.outputs, name=f"member{i}") for i, m in enumerate(members, start=1)]
+    named = [keras.Model(m.inputs[0], m.outputs[0], name=f"member{i}") for i, m in enumerate(members, start=1)]
     outputs = [member(inputs) for member in named]
     return keras.Model(inputs, CombineLogits(rule, dtype="float32", name="combine")(outputs), name=name)
 
@@ -63,11 +63,16 @@ def ensemble(members: Sequence[keras.Model], *, rule: Rule = "mean_logits", name
 def _require_alike(members: list[keras.Model]) -> None:
     received = [getattr(member, "name", member) for member in members]
     require(len(members) >= 2, "members", "2 or more models", received)
-    models = all(isinstance(m, keras.Model) and m.built and len(getattr(m, "inputs", None) or ()) == 1 for m in members)
-    require(models, "members", "built models with one input", received)
+    functional = all(isinstance(m, keras.Model) and m.built and _ends(m) == (1, 1) for m in members)
+    require(functional, "members", "built models with one input and one output", received)
     require(len({id(member) for member in members}) == len(members), "members", "different models", received)
     shapes = [(member.input_shape, member.output_shape) for member in members]
     require(len(set(shapes)) == 1, "members", "models with equal input and output shapes", shapes)
+
+
+def _ends(model: keras.Model) -> tuple[int, int]:
+    """Returns how many inputs and outputs a model has; none where they are not known, as in a subclassed one."""
+    return len(getattr(model, "inputs", None) or ()), len(getattr(model, "outputs", None) or ())
 
 
 @keras.saving.register_keras_serializable(package="kmodels")
