@@ -5,10 +5,12 @@ from kmodels.models.convnet import convnet
 from kmodels.models.densenet import densenet
 from kmodels.models.ensemble import ensemble
 from kmodels.models.lenet import lenet
+from kmodels.models.macs import count_macs
 from kmodels.models.plain_net import plain_net
 from kmodels.models.preset import Preset
 from kmodels.models.registry import MODELS, average_net, build
 from kmodels.models.resnet import resnet
+from kmodels.models.torchvision import from_torchvision
 from kmodels.models.vgg import vgg
 
 __all__ = [
@@ -18,8 +20,10 @@ __all__ = [
     "average_net",
     "build",
     "convnet",
+    "count_macs",
     "densenet",
     "ensemble",
+    "from_torchvision",
     "lenet",
     "plain_net",
     "resnet",

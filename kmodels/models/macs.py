@@ -45,4 +45,4 @@ def _layer_macs(path: str, layer: keras.layers.Layer) -> int:
         positions = math.prod(layer.output.shape[1:3])
     else:
         raise ValueError(f"model: expected Dense and Conv2D layers. Received: {type(layer).__name__} at {path}")
-    return positions * math.prod(kernel.shape)
+    return int(positions * math.prod(kernel.shape))
