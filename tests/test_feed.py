@@ -200,6 +200,14 @@ def test_an_epoch_may_be_a_single_step(pipeline):
     assert_close(model.get_weights(), weights_after(CROP_AND_FLIP, [0], batch_size=200))
 
 
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_a_feed_may_be_read_one_epoch_ahead_and_no_further(pipeline):
+    made = feed(pipeline, epochs=2)
+    assert len(batches(made, skip=2)) == made.steps_per_epoch
+    with pytest.raises(Exception, match="steps_per_epoch: expected fit"):
+        batches(made, skip=3)
+
+
 @pytest.mark.backend
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_fit_without_steps_per_epoch_is_an_error(pipeline):
