@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from kmodels.results import REVISION, Run
@@ -51,7 +51,7 @@ def match_runs(
     return found
 
 
-def tasks(experiment: Experiment, *, quick: bool, seeds: int, folds: int, cells: Iterable[str]) -> list[Task]:
+def tasks(experiment: Experiment, *, quick: bool, seeds: int, folds: int, cells: Sequence[str]) -> list[Task]:
     """Returns everything a protocol trains, seed by seed, so that an interrupted call leaves whole seeds behind.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from kmodels import plots, report
-from kmodels.data import DataDamaged, Dataset, DataUnavailable, load
+from kmodels.data import DataError, Dataset, DataUnavailable, load
 from kmodels.data.catalog import CATALOG
 from kmodels.matching import match_runs, tasks
 from kmodels.results import Run, load_runs, write_atomically
@@ -166,7 +166,7 @@ def train(
             if interrupted:
                 _warn("Interrupted. Finished runs are kept; the same command goes on from there.")
                 return 130
-    except (DataUnavailable, DataDamaged) as error:
+    except DataError as error:
         _warn(str(error))
         return 1
     show(chosen, results, amount, backend=backend, command=command, pipeline=pipeline)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -377,10 +377,9 @@ class Experiment:
         if self.quick is not None:
             self.base.change(**self.quick)
 
-    def all_cells(self) -> Iterator[str]:
-        """Yields the names of all cells, the report's first, then the repaired ones."""
-        yield from self.cells
-        yield from self.repaired
+    def all_cells(self) -> tuple[str, ...]:
+        """Returns the names of all cells, the report's first, then the repaired ones."""
+        return (*self.cells, *self.repaired)
 
     def recipe(self, cell: str, quick: bool = False) -> Recipe:
         """Returns the resolved recipe of a cell.

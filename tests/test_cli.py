@@ -1,0 +1,233 @@
+"""The command line: what is known first, only what is missing is trained, wrong values cost one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kmodels import cli, session
+from kmodels.data import DataUnavailable
+from tests.tiny_experiment import TINY
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = """
+from dataclasses import replace
+from kmodels import main
+from tests.tiny_experiment import TINY
+
+main(replace(TINY, quick={"epochs": 30}))  # seconds a run: long enough to be killed in
+"""
+
+
+def call(*argv, experiments=(TINY,)):
+    return cli.run_command(experiments, [str(word) for word in argv])
+
+
+def run_files(folder):
+    return sorted(folder.glob("**/[0-9a-f]*.json"))
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Starts the tiny script as a process of its own."""
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "tiny.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KMODELS_DATA": str(tmp_path / "data")}
+
+    def start(*argv, **changes):
+        command = [sys.executable, str(folder / "tiny.py"), *argv]
+        return subprocess.Popen(
+            command,
+            env={**environment, **changes},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell may ignore it
+        )
+
+    return start
+
+
+def test_it_trains_shows_and_trains_nothing_the_second_time(tmp_path, capsys, monkeypatch):
+    assert call("--out", tmp_path) == 0
+    said = capsys.readouterr()
+    assert said.out.count("A-tiny: Does it run?") == 2  # what is known, then the quick run
+    assert said.out.index("not run yet") < said.out.index("quick protocol")
+    assert "[4/4]" in said.err
+    files = run_files(tmp_path / "quick")
+    assert len(files) == 4
+    home = tmp_path / "quick" / "A-tiny"
+    assert "quick protocol" in (home / "table.md").read_text()
+    assert {p.suffix for p in home.iterdir()} == {".json", ".md", ".svg", ".png"}
+
+    before = {path: path.stat().st_mtime_ns for path in files}
+    monkeypatch.setattr(session, "load", lambda *_, **__: pytest.fail("loaded data with nothing to train"))
+    assert call("--out", tmp_path) == 0
+    assert {path: path.stat().st_mtime_ns for path in run_files(tmp_path / "quick")} == before
+
+
+def test_more_seeds_and_fewer_folds_train_the_difference_only(tmp_path, capsys):
+    assert call("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0") == 0
+    assert len(run_files(tmp_path)) == 1
+    assert call("--out", tmp_path, "--folds", 1, "--seeds", 2, "--only", "dropout=0.0") == 0
+    assert "[1/1]" in capsys.readouterr().err
+    assert len(run_files(tmp_path)) == 2
+
+
+def test_the_report_protocol_says_first_how_long_it_takes(tmp_path, capsys):
+    assert call("--out", tmp_path, "--protocol", "report", "--seeds", 1, "--folds", 1, "--only", "A-1.2") == 0
+    said = capsys.readouterr()
+    assert "1 runs on digits: about" in said.err
+    (file,) = run_files(tmp_path)
+    assert file.parent == tmp_path / "A-tiny"
+    assert json.loads(file.read_text())["recipe"]["epochs"] == TINY.base.epochs
+    assert "--protocol report" in said.out
+
+
+def test_a_damaged_run_is_set_aside_and_trained_again(tmp_path, capsys):
+    arguments = ("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0")
+    assert call(*arguments) == 0
+    (file,) = run_files(tmp_path)
+    file.write_text(file.read_text()[:100])
+    assert call(*arguments) == 0
+    assert "damaged run set aside" in capsys.readouterr().err
+    assert file.exists()
+    assert file.with_suffix(".json.damaged").exists()
+
+
+def test_quick_falls_back_to_digits_and_the_title_says_so(tmp_path, capsys, monkeypatch):
+    load = session.load
+
+    def unreachable(name, **options):
+        if name != "digits":
+            raise DataUnavailable(f"{name}: no source has it")
+        return load(name, **options)
+
+    monkeypatch.setattr(session, "load", unreachable)
+    far = replace(TINY, base=TINY.base.change(dataset="mnist"), quick={"epochs": 1, "train_images": 64})
+    arguments = ("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0")
+    assert call(*arguments, experiments=[far]) == 0
+    said = capsys.readouterr()
+    assert "mnist: no source has it" in said.err
+    assert "(here: digits)" in " ".join(said.out.split())
+    assert call(*arguments, "--dataset", "mnist", experiments=[far]) == 1  # asked for by name: no fallback
+    assert call(*arguments, "--protocol", "report", experiments=[far]) == 1
+    assert {json.loads(f.read_text())["data"]["name"] for f in run_files(tmp_path)} == {"digits"}
+
+
+def test_an_experiment_without_a_quick_protocol_is_named_and_left_out(tmp_path, capsys):
+    assert call("--out", tmp_path, experiments=[replace(TINY, quick=None)]) == 0
+    assert "A-tiny: not run here" in capsys.readouterr().err
+    assert not run_files(tmp_path)
+
+
+def test_a_training_that_diverges_is_reported_and_the_others_are_kept(tmp_path, capsys):
+    wild = replace(TINY, cells={**TINY.cells, "wild": {"learning_rate": 1e38}})
+    assert call("--out", tmp_path, "--folds", 1, experiments=[wild]) == 1
+    assert "failed: A-tiny · wild" in capsys.readouterr().err
+    assert len(run_files(tmp_path)) == 2
+
+
+def test_list_names_cells_rows_and_claims(capsys):
+    assert call("--list") == 0
+    said = capsys.readouterr().out
+    assert "dropout=0.0  [A-1.2]" in said
+    assert "claim: A: no dropout is best" in said
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--seeds", "0"], "--seeds: expected an integer, 1 or more"),
+        (["--folds", "two"], "--folds: expected an integer, 1 or more"),
+        (["--dataset", "imagenet"], "--dataset"),
+        (["--precision", "float8"], "--precision"),
+        (["--pipeline", "csv"], "--pipeline"),
+        (["--protocol", "long"], "--protocol"),
+        (["--only", "zebra"], "--only: expected the beginning of one of A-tiny"),
+        (["--out", __file__], "--out: expected a folder"),
+        (["--sedes", "1"], "--sedes"),
+    ],
+)
+def test_a_wrong_value_costs_one_line_and_status_2(argv, words, capsys):
+    assert call(*argv) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert words in said.err
+
+
+def test_an_unknown_backend_is_named(capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "caffe")
+    assert call("--list") == 2
+    assert "KERAS_BACKEND: expected one of torch, jax, tensorflow" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path, capsys):
+    blocked = tmp_path / "quick"
+    blocked.write_text("a file where the folder should be")
+    assert call("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0") == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def wait_for_first_run(process, folder):
+    deadline = time.monotonic() + 120
+    while not run_files(folder):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_call_keeps_what_had_finished_and_the_next_trains_the_rest(process, tmp_path, how):
+    started = process()
+    folder = tmp_path / "results"
+    wait_for_first_run(started, folder)
+    started.send_signal(how)
+    _, said = started.communicate(timeout=120)
+    before = {path: path.read_bytes() for path in run_files(folder)}
+    assert 1 <= len(before) < 4
+    if how == signal.SIGINT:
+        assert started.returncode == 130
+        assert "goes on from there" in said
+        assert "Traceback" not in said
+    again = process()
+    _, said = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert f"[{4 - len(before)}/{4 - len(before)}]" in said
+    after = {path: path.read_bytes() for path in run_files(folder)}
+    assert len(after) == 4
+    assert {path: after[path] for path in before} == before
+
+
+def test_two_calls_at_once_both_succeed(process, tmp_path):
+    calls = [process(), process()]
+    for started in calls:
+        _, said = started.communicate(timeout=300)
+        assert started.returncode == 0, said
+    assert len(run_files(tmp_path / "results")) == 4
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--list"], ["--report"]])
+def test_looking_loads_no_keras_and_training_from_memory_no_tensorflow(argv, process):
+    started = process(*argv, PYTHONPROFILEIMPORTTIME="1")
+    _, said = started.communicate(timeout=60)
+    loaded = {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
+    assert "kmodels.spec" in loaded
+    assert not loaded & {"keras", "torch", "tensorflow", "jax"}
+
+
+def test_training_from_memory_never_imports_tensorflow(process):
+    started = process("--folds", "1", PYTHONPROFILEIMPORTTIME="1")
+    _, said = started.communicate(timeout=300)
+    loaded = {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
+    assert started.returncode == 0
+    assert "keras" in loaded
+    assert "tensorflow" not in loaded
