@@ -11,6 +11,7 @@ from rich.console import Console
 
 from kmodels.data import Dataset
 from kmodels.data.splits import split_indices
+from kmodels.interrupt import interruptible
 from kmodels.progress import describe, display
 from kmodels.results import REVISION, Run, run_key, write_run
 from kmodels.spec import Task
@@ -48,26 +49,28 @@ def run(queue: Sequence[Task], dataset: Dataset, folder: Path, *, pipeline: str,
         OSError: a run cannot be written.
     """
     outcome = Outcome()
-    with display(queue, console) as shown:
-        for task in queue:
-            key = _key(task, dataset, pipeline)
-            if any(folder.glob(f"*/{key}.json")):  # another process may have trained it meanwhile
-                shown.finished(task, "already there")
-                continue
-            try:
-                result = train(task, dataset, pipeline=pipeline, callbacks=[shown.callback(task)])
-            except Diverged as error:
-                outcome.failures.append(f"{describe(task)}: {error}")
-                shown.finished(task, str(error))
-                continue
-            except KeyboardInterrupt:
-                outcome.interrupted = True
-                break
-            write_run(result, folder)
-            outcome.runs.append(result)
-            accuracy = 100 * result.scores["validation_accuracy"]
-            shown.finished(task, f"validation accuracy {accuracy:.2f} % in {sum(result.seconds.values()):.0f} s")
-            keras.utils.clear_session()
+    with interruptible() as interruption, display(queue, console) as shown:
+        try:
+            for task in queue:
+                interruption.check()
+                if any(folder.glob(f"*/{_key(task, dataset, pipeline)}.json")):
+                    shown.finished(task, "already there")  # another process trained it meanwhile
+                    continue
+                try:
+                    callbacks = [interruption, shown.callback(task)]
+                    result = train(task, dataset, pipeline=pipeline, callbacks=callbacks)
+                except Diverged as error:
+                    outcome.failures.append(f"{describe(task)}: {error}")
+                    shown.finished(task, str(error))
+                    continue
+                write_run(result, folder)
+                outcome.runs.append(result)
+                accuracy = 100 * result.scores["validation_accuracy"]
+                seconds = sum(result.seconds.values())
+                shown.finished(task, f"validation accuracy {accuracy:.2f} % in {seconds:.0f} s")
+                keras.utils.clear_session()
+        except KeyboardInterrupt:
+            outcome.interrupted = True
     return outcome
 
 
