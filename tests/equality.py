@@ -125,7 +125,6 @@ def check_training(
     modules: Mapping[str, str] | None = None,
     *,
     exactly: bool = False,
-    compared: Iterable[str] = ("logits", "gradients", "statistics"),
 ) -> dict[str, tuple[float, float]]:
     """Asserts equal logits, gradients and running statistics of one step in training mode (cross-entropy).
 
