@@ -78,6 +78,11 @@ DEEPEST = {
     "se_resnet110": (SMALL, {}, lambda: twin_cifar(110, se=True)),
 }
 ALL = NETWORKS | DEEP | DEEPEST
+# one of each kind of layer, for every backend
+EVERYWHERE = (
+    "resnet18_a", "se_resnet14_d", "plain14_d", "resnet18_pooled", "resnet18_flatten", "resnet18_e_large_stem",
+    "resnet20", "wide_resnet28_10",
+)  # fmt: skip
 
 
 def pair(name):
@@ -90,8 +95,9 @@ def pair(name):
     return model, twin, modules
 
 
-@pytest.mark.backend
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.backend) if n in EVERYWHERE else n for n in NETWORKS]
+)
 def test_is_its_twin_in_inference_mode(name):
     model, twin, _ = pair(name)
     check_inference(model, twin, images(2, model.input_shape[1:]))
@@ -180,7 +186,6 @@ def test_small_resnets_have_the_papers_number_of_parameters(depth, shortcut, mil
     assert (shortcut == "projection") == any("shortcut_bn" in layer.name for layer in model.layers)
 
 
-@pytest.mark.backend
 def test_shortcut_without_weights_adds_zero_channels_behind():
     model = resnet(SMALL, 10, blocks_per_stage=1, widths=(4, 8), shortcut="pad")
     probe = keras.Model(
