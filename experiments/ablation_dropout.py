@@ -15,7 +15,7 @@ LENET = Experiment(
     question="Dropout after the first dense layer of LeNet, MNIST, 10 folds, 30 epochs",
     base=LENET_A.change(epochs=30, batch_size=128, learning_rate=5e-4),
     cells=grid(dropout=[0.0, 0.2, 0.5]),
-    repaired={"dropout=0.0, logits": {"head": "logits"}, "dropout=0.5, logits": {"head": "logits", "dropout": 0.5}},
+    repaired={"dropout=0.0, logits": {"head": "logits"}},
     rows=[
         Row("A-1.2", "dropout=0.0"),
         Row("A-1.2", "dropout=0.2"),
@@ -32,7 +32,7 @@ LENET = Experiment(
             best=["dropout=0.0", "dropout=0.2", "dropout=0.5"],
         ),
     ],
-    quick={"epochs": 3, "train_images": 18_000, "batch_size": 32, "learning_rate": 1e-3},
+    quick={"epochs": 3, "train_images": 16_000, "batch_size": 32, "learning_rate": 1e-3},
     assumptions=[
         "The loss is not printed in the report: cross-entropy on the network's softmax output is assumed.",
         "How 28x28 images become 32x32 is not stated: zero padding is assumed; pixels are divided by 255.",

@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 if TYPE_CHECKING:
+    from kmodels.claims import Claim, Reported, Row
     from kmodels.cli import main
-    from kmodels.spec import Claim, Experiment, Recipe, Reported, Row, Split, grid
+    from kmodels.prediction import predict
+    from kmodels.spec import Experiment, Recipe, Split, grid
 
 __version__ = "0.1.0"
-__all__ = ["Claim", "Experiment", "Recipe", "Reported", "Row", "Split", "__version__", "grid", "main"]
+__all__ = ["Claim", "Experiment", "Recipe", "Reported", "Row", "Split", "__version__", "grid", "main", "predict"]
 
 _HOME = {
     "main": "kmodels.cli",
-    **dict.fromkeys(("Claim", "Experiment", "Recipe", "Reported", "Row", "Split", "grid"), "kmodels.spec"),
+    "predict": "kmodels.prediction",
+    **dict.fromkeys(("Claim", "Reported", "Row"), "kmodels.claims"),
+    **dict.fromkeys(("Experiment", "Recipe", "Split", "grid"), "kmodels.spec"),
 }
 
 

@@ -11,14 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kmodels.checks import require
 from kmodels.geometry import Images, flip_left_right, pad_to, random_crop, resize_bilinear, rotate
 
 __all__ = ["Draws", "Transform", "apply", "draw_epoch", "normalise", "normalization_constants", "scale_and_shift"]
-
-
-def _require(condition: bool, name: str, expected: str, value: object) -> None:
-    if not condition:
-        raise ValueError(f"{name}: expected {expected}. Received: {name}={value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +47,13 @@ class Transform:
     rotation_degrees: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(len(self.mean) >= 1, "mean", "one number a channel", self.mean)
-        _require(len(self.std) == len(self.mean), "std", f"{len(self.mean)} numbers, as many as mean has", self.std)
-        _require(all(value > 0 for value in self.std), "std", "numbers above 0", self.std)
-        _require(self.image_size is None or self.image_size >= 1, "image_size", "None, or 1 or more", self.image_size)
-        _require(self.resize in ("pad", "bilinear"), "resize", "'pad' or 'bilinear'", self.resize)
-        _require(0 <= self.crop_padding <= 127, "crop_padding", "0 to 127", self.crop_padding)
-        _require(0 <= self.rotation_degrees <= 180, "rotation_degrees", "0 to 180", self.rotation_degrees)
+        require(len(self.mean) >= 1, "mean", "one number a channel", self.mean)
+        require(len(self.std) == len(self.mean), "std", f"{len(self.mean)} numbers, as many as mean has", self.std)
+        require(all(value > 0 for value in self.std), "std", "numbers above 0", self.std)
+        require(self.image_size is None or self.image_size >= 1, "image_size", "None, or 1 or more", self.image_size)
+        require(self.resize in ("pad", "bilinear"), "resize", "'pad' or 'bilinear'", self.resize)
+        require(0 <= self.crop_padding <= 127, "crop_padding", "0 to 127", self.crop_padding)
+        require(0 <= self.rotation_degrees <= 180, "rotation_degrees", "0 to 180", self.rotation_degrees)
 
     def output_shape(self, image_shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Shape of one transformed image.
@@ -71,10 +67,10 @@ class Transform:
         Raises:
             ValueError: such images cannot be transformed like this.
         """
-        _require(len(image_shape) == 3, "image_shape", "(height, width, channels)", image_shape)
+        require(len(image_shape) == 3, "image_shape", "(height, width, channels)", image_shape)
         height, width, channels = image_shape
-        _require(channels == len(self.mean), "mean", f"{channels} numbers, one a channel of the images", self.mean)
-        _require(
+        require(channels == len(self.mean), "mean", f"{channels} numbers, one a channel of the images", self.mean)
+        require(
             self.crop_padding < min(height, width),
             "crop_padding",
             f"less than the images' side of {min(height, width)}, so that no crop misses the image",
@@ -82,7 +78,7 @@ class Transform:
         )
         if self.image_size is None:
             return height, width, channels
-        _require(
+        require(
             self.resize == "bilinear" or self.image_size >= max(height, width),
             "image_size",
             f"{max(height, width)} or more to pad images of {height}x{width}",
@@ -142,10 +138,10 @@ def draw_epoch(count: int, transform: Transform, *, seed: int, fold: int, epoch:
         >>> draw_epoch(6, plain, seed=0, fold=0, epoch=1).order
         array([5, 3, 2, 4, 1, 0], dtype=int32)
     """
-    _require(1 <= count < 2**31, "count", "1 or more, below 2**31", count)
-    _require(0 <= seed < 2**64, "seed", "0 or more, below 2**64", seed)
-    _require(0 <= fold < 2**32, "fold", "0 or more, below 2**32", fold)
-    _require(0 <= epoch < 2**32, "epoch", "0 or more, below 2**32", epoch)
+    require(1 <= count < 2**31, "count", "1 or more, below 2**31", count)
+    require(0 <= seed < 2**64, "seed", "0 or more, below 2**64", seed)
+    require(0 <= fold < 2**32, "fold", "0 or more, below 2**32", fold)
+    require(0 <= epoch < 2**32, "epoch", "0 or more, below 2**32", epoch)
     key = np.array([seed, (fold << 32) | epoch], dtype=np.uint64)
 
     def words(stream: int, n: int) -> npt.NDArray[np.uint64]:
@@ -224,9 +220,9 @@ def normalization_constants(
     if kind == "unit":
         return (0.0,) * channels, (1.0,) * channels
     if kind == "report_e":
-        _require(name == "cifar10", "name", "'cifar10', the only set report E has constants for", name)
+        require(name == "cifar10", "name", "'cifar10', the only set report E has constants for", name)
         return (0.49139968, 0.48215841, 0.44653091), (0.20220212, 0.19931542, 0.20086346)
-    _require(kind == "standard", "kind", "'unit', 'standard' or 'report_e'", kind)
+    require(kind == "standard", "kind", "'unit', 'standard' or 'report_e'", kind)
     # Counting grey levels is exact, so neither the order of summation nor the number of threads can move a number.
     counts = np.zeros((channels, 256), np.int64)
     chosen = np.arange(len(x_train)) if indices is None else indices
@@ -234,7 +230,7 @@ def normalization_constants(
         pixels = x_train[chosen[start : start + 1000]].reshape(-1, channels)
         for channel in range(channels):
             counts[channel] += np.bincount(pixels[:, channel], minlength=256)
-    _require(len(chosen) > 0, "x_train", "at least one image", x_train.shape)
+    require(len(chosen) > 0, "x_train", "at least one image", x_train.shape)
     means, stds = [], []
     for levels in counts.tolist():
         total = sum(levels)  # Python's integers: total * squares does not fit in 64 bits
@@ -242,7 +238,7 @@ def normalization_constants(
         squares = sum(level**2 * count for level, count in enumerate(levels))
         means.append(values / total / 255)
         stds.append(math.sqrt(total * squares - values**2) / total / 255)
-    _require(min(stds) > 0, "x_train", "pixels that differ in every channel", stds)
+    require(min(stds) > 0, "x_train", "pixels that differ in every channel", stds)
     return tuple(means), tuple(stds)
 
 
@@ -266,14 +262,14 @@ def apply(images: Images, draws: Draws | None, transform: Transform) -> npt.NDAr
         >>> batch.shape, float(batch[0, 0, 0, 0]), float(batch[0, 16, 16, 0])
         ((2, 32, 32, 1), 0.0, 1.0)
     """
-    _require(images.dtype == np.uint8, "images", "dtype uint8", images.dtype.name)
+    require(images.dtype == np.uint8, "images", "dtype uint8", images.dtype.name)
     size = transform.output_shape(images.shape[1:])[:2]
     if draws is not None:
-        _require(len(draws.order) == len(images), "draws", f"{len(images)} choices, one an image", len(draws.order))
+        require(len(draws.order) == len(images), "draws", f"{len(images)} choices, one an image", len(draws.order))
         wanted = {"offsets": transform.crop_padding, "flips": transform.flip, "angles": transform.rotation_degrees}
         given = {name for name in wanted if getattr(draws, name) is not None}
         expected = {name for name, on in wanted.items() if on}
-        _require(given == expected, "draws", f"{sorted(expected)} besides the order", sorted(given))
+        require(given == expected, "draws", f"{sorted(expected)} besides the order", sorted(given))
         if draws.offsets is not None:
             images = random_crop(images, draws.offsets, transform.crop_padding)
         if draws.flips is not None:

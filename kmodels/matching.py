@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping
 
 from kmodels.results import REVISION, Run
-from kmodels.spec import Experiment, Recipe, Task
+from kmodels.spec import Experiment, Recipe
 
-__all__ = ["CellRuns", "match_runs", "tasks"]
+__all__ = ["CellRuns", "match_runs"]
 
 CellRuns = Mapping[str, Mapping[tuple[int, int], Run]]
 """Runs of an experiment: cell name -> (seed, fold) -> run."""
@@ -49,25 +48,3 @@ def match_runs(
         recipe = experiment.recipe(cell, quick)
         found[cell] = {(run.seed, run.fold): run for other, run in candidates if other == recipe}
     return found
-
-
-def tasks(experiment: Experiment, *, quick: bool, seeds: int, folds: int, cells: Sequence[str]) -> list[Task]:
-    """Returns everything a protocol trains, seed by seed, so that an interrupted call leaves whole seeds behind.
-
-    Args:
-        experiment: declares the cells.
-        quick: train the quick protocol's recipes.
-        seeds: number of seeds, counted from 0.
-        folds: number of folds of the recipe's split to train, counted from 0; a split with fewer folds trains all.
-        cells: names of the cells to train.
-    """
-    planned = []
-    for seed in range(seeds):
-        for cell in cells:
-            recipe = experiment.recipe(cell, quick)
-            for fold in range(min(folds, recipe.split.folds)):
-                protocol: Literal["quick", "report"] = "quick" if quick else "report"
-                planned.append(
-                    Task(experiment=experiment.name, cell=cell, protocol=protocol, recipe=recipe, seed=seed, fold=fold)
-                )
-    return planned

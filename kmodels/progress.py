@@ -11,7 +11,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kmodels.spec import Task
+from kmodels.tasks import Task
 
 __all__ = ["Display", "display"]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from kmodels.claims import MEASURES, Measure, Row
 from kmodels.provenance import provenance
 from kmodels.results import Run
-from kmodels.spec import MEASURES, Experiment, Measure, Row
+from kmodels.spec import Experiment
 from kmodels.stats import Runs, Sample, estimate, gather
 from kmodels.tables import ClaimLines, Table, to_markdown, to_rich
 from kmodels.verdicts import ClaimVerdict, Comparison, RowVerdict, compare, judge_claims, judge_row
@@ -113,7 +114,7 @@ def table(
 def _bare_cells(experiment: Experiment) -> Iterator[Row]:
     """Yields a row without an id for each cell that no row names, measured as the first row is."""
     named = {row.cell for row in experiment.rows}
-    measure = experiment.rows[0].measure if experiment.rows else Row("", next(experiment.all_cells())).measure
+    measure = experiment.rows[0].measure if experiment.rows else Row("", experiment.all_cells()[0]).measure
     yield from (Row("", cell, measure=measure) for cell in experiment.all_cells() if cell not in named)
 
 

@@ -14,7 +14,7 @@ from kmodels.data.splits import split_indices
 from kmodels.interrupt import interruptible
 from kmodels.progress import describe, display
 from kmodels.results import REVISION, Run, run_key, write_run
-from kmodels.spec import Task
+from kmodels.tasks import Task
 from kmodels.training import Diverged, measure_rate, train
 
 __all__ = ["Outcome", "estimate_seconds", "run"]

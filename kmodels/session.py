@@ -13,9 +13,10 @@ from rich.console import Console
 from kmodels import plots, report
 from kmodels.data import DataError, Dataset, DataUnavailable, load
 from kmodels.data.catalog import CATALOG
-from kmodels.matching import match_runs, tasks
+from kmodels.matching import match_runs
 from kmodels.results import Run, load_runs, write_atomically
-from kmodels.spec import Experiment, Task
+from kmodels.spec import Experiment
+from kmodels.tasks import Task, tasks
 from kmodels.variants import on_dataset
 
 __all__ = ["Amount", "show", "train"]

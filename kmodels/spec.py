@@ -1,7 +1,7 @@
-"""What to train and what is said of it: plain frozen values, standard library only.
+"""What to train: plain frozen values, standard library only.
 
-`Recipe` says how one network is trained, `Experiment` which recipes answer one question and what a report or a claim
-says of them. Nothing here trains, reads files or imports Keras, so a script's declarations load in milliseconds.
+`Recipe` says how one network is trained, `Experiment` which recipes answer one question and what is said of them.
+Nothing here trains, reads files or imports Keras, so a script's declarations load in milliseconds.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["MEASURES", "Claim", "Experiment", "Measure", "Recipe", "Reported", "Row", "Split", "Task", "grid"]
+from kmodels.checks import require
+from kmodels.claims import Claim, Row
+
+__all__ = ["Experiment", "Recipe", "Split", "grid"]
 
 SplitKind = Literal["kfold", "stratified_kfold", "holdout", "stratified_holdout", "batches", "test"]
 Head = Literal["logits", "softmax"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Normalization = Literal["unit", "standard", "report_e"]
 Resize = Literal["pad", "bilinear"]
-
-
-def _require(condition: bool, name: str, expected: str, value: object) -> None:
-    if not condition:
-        raise ValueError(f"{name}: expected {expected}. Received: {name}={value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +51,20 @@ class Split:
 
     def __post_init__(self) -> None:
         kinds = SplitKind.__args__  # type: ignore[attr-defined]
-        _require(self.kind in kinds, "kind", f"one of {', '.join(kinds)}", self.kind)
+        require(self.kind in kinds, "kind", f"one of {', '.join(kinds)}", self.kind)
         if self.kind.endswith("kfold"):
-            _require(self.folds >= 2, "folds", "2 or more for a K-fold split", self.folds)
+            require(self.folds >= 2, "folds", "2 or more for a K-fold split", self.folds)
         else:
-            _require(self.folds == 1, "folds", f"1 for kind={self.kind!r}", self.folds)
+            require(self.folds == 1, "folds", f"1 for kind={self.kind!r}", self.folds)
         if self.kind.endswith("holdout"):
-            _require(
+            require(
                 0.0 < self.validation_fraction < 1.0,
                 "validation_fraction",
                 "a number in (0, 1)",
                 self.validation_fraction,
             )
         else:
-            _require(
+            require(
                 self.validation_fraction == 0.0,
                 "validation_fraction",
                 f"0 for kind={self.kind!r}",
@@ -138,28 +136,26 @@ class Recipe:
             ("resize", Resize),
         ):
             allowed = kind.__args__  # type: ignore[attr-defined]
-            _require(getattr(self, name) in allowed, name, f"one of {', '.join(allowed)}", getattr(self, name))
-        _require(self.optimizer == "adam", "optimizer", "'adam'", self.optimizer)
+            require(getattr(self, name) in allowed, name, f"one of {', '.join(allowed)}", getattr(self, name))
+        require(self.optimizer == "adam", "optimizer", "'adam'", self.optimizer)
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
-            _require(isinstance(value, int) and value >= 1, name, "an integer, 1 or more", value)
+            require(isinstance(value, int) and value >= 1, name, "an integer, 1 or more", value)
         for name in ("train_images", "image_size"):
             value = getattr(self, name)
-            _require(
+            require(
                 value is None or (isinstance(value, int) and value >= 1), name, "None or an integer, 1 or more", value
             )
-        _require(
+        require(
             isinstance(self.crop_padding, int) and self.crop_padding >= 0,
             "crop_padding",
             "an integer, 0 or more",
             self.crop_padding,
         )
-        _require(
+        require(
             0.0 <= self.rotation_degrees <= 180.0, "rotation_degrees", "a number in [0, 180]", self.rotation_degrees
         )
-        _require(
-            0.0 < self.learning_rate < float("inf"), "learning_rate", "a finite number above 0", self.learning_rate
-        )
+        require(0.0 < self.learning_rate < float("inf"), "learning_rate", "a finite number above 0", self.learning_rate)
 
     def change(self, **changes: Any) -> Recipe:
         """Returns this recipe with some fields, or some of the builder's arguments in `model_args`, changed.
@@ -200,108 +196,6 @@ class Recipe:
             raise ValueError(f"recipe: expected the fields of Recipe. Received: {dict(values)!r} ({error})") from error
 
 
-@dataclass(frozen=True)
-class Measure:
-    """One thing that is measured of a run: how it is called, its unit and which way is better.
-
-    Attributes:
-        label: words for tables and axes.
-        unit: `%` for fractions shown as percent, else the unit as text (may be empty).
-        higher_is_better: direction in which a claim's "better" points.
-        spread: the value of a cell and seed is the standard deviation over folds, not the mean.
-    """
-
-    label: str
-    unit: str
-    higher_is_better: bool
-    spread: bool = False
-
-
-MEASURES: dict[str, Measure] = {
-    "validation_accuracy": Measure("validation accuracy", "%", True),
-    "test_accuracy": Measure("test accuracy", "%", True),
-    "validation_loss": Measure("validation loss", "", False),
-    "test_nll": Measure("test negative log-likelihood", "nats", False),
-    "train_loss": Measure("training loss", "", False),
-    "train_accuracy": Measure("training accuracy", "%", True),
-    "validation_accuracy_spread": Measure(
-        "validation accuracy, standard deviation over folds", "%", False, spread=True
-    ),
-    "seconds": Measure("training time", "s", False),
-}
-
-
-@dataclass(frozen=True)
-class Reported:
-    """A number as a report prints it.
-
-    Attributes:
-        value: the number; accuracies as fractions in [0, 1].
-        rounding: half a unit of the last printed digit, in the units of `value` ("78.71 %" has 0.00005).
-        bound: `point`, or `at least` / `at most` where the report gives only a bound ("over 80 %").
-    """
-
-    value: float
-    rounding: float = 0.0
-    bound: Literal["point", "at least", "at most"] = "point"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a report's table: where it stands, which cell trains it, what the report says.
-
-    Attributes:
-        id: the row's id in the digest of the reports, such as `A-1.2` or `E-T4`.
-        cell: name of a cell of the experiment; rows may share one.
-        reported: the number, or None where the report prints none.
-        measure: a key of `MEASURES`.
-    """
-
-    id: str
-    cell: str
-    reported: Reported | None = None
-    measure: str = "validation_accuracy"
-
-    def __post_init__(self) -> None:
-        _require(self.measure in MEASURES, "measure", f"one of {', '.join(MEASURES)}", self.measure)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A statement over cells that the runs can confirm or refute.
-
-    Attributes:
-        text: the statement in words, beginning with the row id it comes from.
-        measure: a key of `MEASURES`; its direction says what "better" means.
-        order: cells from best to worst; every neighbour must beat the next.
-        best: the first cell must beat each of the others.
-
-    Raises:
-        ValueError: not exactly one of `order` and `best` is given, with two cells or more.
-
-    Example:
-        >>> Claim(text="B-2: flip beats none", best=["flip", "none"]).pairs()
-        (('flip', 'none'),)
-    """
-
-    text: str
-    measure: str = "validation_accuracy"
-    order: Sequence[str] = ()
-    best: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        _require(self.measure in MEASURES, "measure", f"one of {', '.join(MEASURES)}", self.measure)
-        _require(bool(self.order) != bool(self.best), "order, best", "exactly one of the two", (self.order, self.best))
-        cells = tuple(self.order or self.best)
-        _require(len(cells) >= 2 and len(set(cells)) == len(cells), "order, best", "two or more different cells", cells)
-
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Returns the comparisons that must all hold, as (better cell, worse cell)."""
-        if self.order:
-            return tuple(itertools.pairwise(self.order))
-        return tuple((self.best[0], other) for other in self.best[1:])
-
-
 def grid(**axes: Sequence[Any]) -> dict[str, dict[str, Any]]:
     """Returns the cells of a full grid: the name of each is its changes, such as `dropout=0.4`.
 
@@ -316,7 +210,7 @@ def grid(**axes: Sequence[Any]) -> dict[str, dict[str, Any]]:
         {'dropout=0.0': {'dropout': 0.0}, 'dropout=0.4': {'dropout': 0.4}}
     """
     for name, values in axes.items():
-        _require(
+        require(
             len(values) > 0 and len(set(map(repr, values))) == len(values),
             name,
             "different values, at least one",
@@ -362,16 +256,16 @@ class Experiment:
 
     def __post_init__(self) -> None:
         ok = bool(self.name) and all(c.isalnum() or c == "-" for c in self.name)
-        _require(ok, "name", "letters, digits and hyphens", self.name)
-        _require(bool(self.cells), "cells", "at least one cell", self.cells)
-        _require(self.seeds >= 1, "seeds", "1 or more", self.seeds)
-        _require(self.quick_folds in (1, 2), "quick_folds", "1 or 2", self.quick_folds)
+        require(ok, "name", "letters, digits and hyphens", self.name)
+        require(bool(self.cells), "cells", "at least one cell", self.cells)
+        require(self.seeds >= 1, "seeds", "1 or more", self.seeds)
+        require(self.quick_folds in (1, 2), "quick_folds", "1 or 2", self.quick_folds)
         twice = set(self.cells) & set(self.repaired)
-        _require(not twice, "repaired", "names that are not among cells", sorted(twice))
+        require(not twice, "repaired", "names that are not among cells", sorted(twice))
         names = set(self.all_cells())
         used = [r.cell for r in self.rows] + [cell for c in self.claims for pair in c.pairs() for cell in pair]
         for cell in used:
-            _require(cell in names, "cell", f"one of {', '.join(sorted(names))}", cell)
+            require(cell in names, "cell", f"one of {', '.join(sorted(names))}", cell)
         for cell in names:
             self.recipe(cell)
         if self.quick is not None:
@@ -400,32 +294,3 @@ class Experiment:
         if self.quick is None:
             raise ValueError(f"quick: expected an experiment with a quick protocol. Received: {self.name!r}")
         return recipe.change(**self.quick)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One training to be done: a recipe with the seed and fold that make it a single run.
-
-    Attributes:
-        experiment: name of the experiment that asks for it.
-        cell: name of the cell within that experiment.
-        protocol: `report` or `quick`.
-        recipe: the resolved recipe.
-        seed: seed of initial weights, data order, augmentation and dropout, 0 or more.
-        fold: index of the validation part, below `recipe.split.folds`.
-
-    Raises:
-        ValueError: seed or fold is out of range.
-    """
-
-    experiment: str
-    cell: str
-    protocol: Literal["quick", "report"]
-    recipe: Recipe
-    seed: int
-    fold: int
-
-    def __post_init__(self) -> None:
-        _require(self.seed >= 0, "seed", "0 or more", self.seed)
-        folds = self.recipe.split.folds
-        _require(0 <= self.fold < folds, "fold", f"0 to {folds - 1}", self.fold)

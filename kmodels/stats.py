@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import nctdtr, stdtr, stdtrit
 
+from kmodels.claims import MEASURES
 from kmodels.results import Run
-from kmodels.spec import MEASURES
 
 __all__ = ["Estimate", "Interval", "PairedTest", "Runs", "Sample", "corrected_resampled_interval", "estimate", "gather"]
 __all__ += ["holm", "paired_test", "power", "prediction_interval"]

@@ -18,7 +18,8 @@ from kmodels.data.splits import split_indices
 from kmodels.initial_weights import initialize, seed_dropout
 from kmodels.losses import loss_for
 from kmodels.results import REVISION, Predictions, Run, run_key
-from kmodels.spec import Recipe, Task
+from kmodels.spec import Recipe
+from kmodels.tasks import Task
 from kmodels.torch_step.device import current_device
 
 __all__ = ["Diverged", "build_model", "measure_rate", "train"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kmodels.spec import MEASURES, Claim, Measure, Reported
+from kmodels.claims import MEASURES, Claim, Measure, Reported
 from kmodels.stats import (
     Estimate,
     Interval,
@@ -81,7 +81,7 @@ def judge_row(reported: Reported | None, sample: Sample, measure: Measure) -> Ro
         measure: what they are; its direction says which side is better.
 
     Example:
-        >>> from kmodels.spec import MEASURES
+        >>> from kmodels.claims import MEASURES
         >>> sample = Sample(folds={0: (0.780,), 1: (0.784,), 2: (0.782,)})
         >>> judge_row(Reported(0.7871, 0.00005), sample, MEASURES["test_accuracy"]).word
         'reproduced'

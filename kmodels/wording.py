@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kmodels.spec import Measure, Row
+from kmodels.claims import Measure, Row
 from kmodels.stats import Estimate, Interval
 from kmodels.verdicts import Comparison
 
@@ -20,7 +20,7 @@ def number(value: float, measure: Measure, *, signed: bool = False) -> str:
         signed: write the plus sign too; zero has none.
 
     Example:
-        >>> from kmodels.spec import MEASURES
+        >>> from kmodels.claims import MEASURES
         >>> number(0.98765, MEASURES["test_accuracy"]), number(-0.25, MEASURES["train_loss"], signed=True)
         ('98.77', '-0.2500')
     """
@@ -35,7 +35,7 @@ def ours(found: Estimate, measure: Measure) -> str:
     """Returns `mean ± half-width (n)`, or `mean (1)` for one seed.
 
     Example:
-        >>> from kmodels.spec import MEASURES
+        >>> from kmodels.claims import MEASURES
         >>> ours(Estimate(3, 0.72, 0.71, 0.73, 0.004), MEASURES["test_accuracy"])
         '72.00 ± 1.00 (3)'
     """
@@ -49,7 +49,7 @@ def reported(row: Row, measure: Measure) -> str:
     """Returns the report's number with the digits it has, `≥` or `≤` before a bound, `n/r` where it says nothing.
 
     Example:
-        >>> from kmodels.spec import MEASURES, Reported
+        >>> from kmodels.claims import MEASURES, Reported
         >>> accuracy = MEASURES["test_accuracy"]
         >>> [reported(Row("x", "c", r), accuracy) for r in (Reported(0.64, 0.005), Reported(0.8, 0, "at least"), None)]
         ['64', '≥ 80.00', 'n/r']

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from kmodels.claims import Claim, Reported, Row
 from kmodels.results import Run
-from kmodels.spec import Claim, Experiment, Recipe, Reported, Row, Split, grid
+from kmodels.spec import Experiment, Recipe, Split, grid
 
 BASE = Recipe(
     model="lenet",

@@ -9,7 +9,8 @@ from rich.console import Console
 from simulated_runs import EXPERIMENT, run, seeds
 
 from kmodels import report
-from kmodels.spec import MEASURES, Claim, Experiment, Reported, Row
+from kmodels.claims import MEASURES, Claim, Reported, Row
+from kmodels.spec import Experiment
 from kmodels.stats import Estimate
 from kmodels.tables import Table, to_markdown, to_rich
 from kmodels.wording import number, ours, reported

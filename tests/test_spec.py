@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodels.spec import Claim, Experiment, Recipe, Row, Split, Task, grid
+from kmodels.claims import Claim, Row
+from kmodels.spec import Experiment, Recipe, Split, grid
+from kmodels.tasks import Task
 
 SPLIT = Split(kind="kfold", folds=2)
 

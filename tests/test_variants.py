@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kmodels.spec import Reported, Row
+from kmodels.claims import Reported, Row
 from kmodels.variants import in_precision, narrowed, on_dataset
 from tests.tiny_experiment import TINY
 

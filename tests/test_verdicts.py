@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_runs import seeds
 
-from kmodels.spec import MEASURES, Claim, Reported
+from kmodels.claims import MEASURES, Claim, Reported
 from kmodels.stats import Sample, gather
 from kmodels.verdicts import compare, judge_claims, judge_row
 

@@ -1,6 +1,8 @@
 """An experiment small enough for a test: LeNet on scikit-learn's digits, two folds, a few steps."""
 
-from kmodels.spec import Claim, Experiment, Recipe, Row, Split, Task, grid
+from kmodels.claims import Claim, Row
+from kmodels.spec import Experiment, Recipe, Split, grid
+from kmodels.tasks import Task
 
 BASE = Recipe(
     model="lenet",

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kmodels.augment import Draws, Transform, draw_epoch
+from kmodels.checks import require
 
 __all__ = ["Feed", "evaluation_feed", "training_feed"]
 
@@ -28,11 +29,6 @@ class Feed:
     images: int
 
 
-def _require(condition: bool, name: str, expected: str, value: object) -> None:
-    if not condition:
-        raise ValueError(f"{name}: expected {expected}. Received: {name}={value!r}")
-
-
 def _check(
     pipeline: str,
     images: npt.NDArray[np.uint8],
@@ -41,15 +37,15 @@ def _check(
     transform: Transform,
     batch_size: int,
 ) -> None:
-    _require(pipeline in ("memory", "tfdata"), "pipeline", "'memory' or 'tfdata'", pipeline)
-    _require(images.ndim == 4, "images", "shape (n, height, width, channels)", images.shape)
-    _require(images.dtype == np.uint8, "images", "dtype uint8", images.dtype.name)
-    _require(len(labels) == len(images), "labels", f"{len(images)} of them, one an image", len(labels))
-    _require(indices.ndim == 1 and len(indices) > 0, "indices", "shape (count,) with count 1 or more", indices.shape)
-    _require(np.issubdtype(indices.dtype, np.integer), "indices", "an integer dtype", indices.dtype.name)
+    require(pipeline in ("memory", "tfdata"), "pipeline", "'memory' or 'tfdata'", pipeline)
+    require(images.ndim == 4, "images", "shape (n, height, width, channels)", images.shape)
+    require(images.dtype == np.uint8, "images", "dtype uint8", images.dtype.name)
+    require(len(labels) == len(images), "labels", f"{len(images)} of them, one an image", len(labels))
+    require(indices.ndim == 1 and len(indices) > 0, "indices", "shape (count,) with count 1 or more", indices.shape)
+    require(np.issubdtype(indices.dtype, np.integer), "indices", "an integer dtype", indices.dtype.name)
     for end in (int(indices.min()), int(indices.max())):
-        _require(0 <= end < len(images), "indices", f"numbers from 0 to {len(images) - 1}", end)
-    _require(batch_size >= 1, "batch_size", "1 or more", batch_size)
+        require(0 <= end < len(images), "indices", f"numbers from 0 to {len(images) - 1}", end)
+    require(batch_size >= 1, "batch_size", "1 or more", batch_size)
     transform.output_shape(images.shape[1:])
 
 
@@ -111,10 +107,10 @@ def training_feed(
         (3, 90, (32, 8, 8, 1))
     """
     _check(pipeline, images, labels, indices, transform, batch_size)
-    _require(epochs > first_epoch >= 0, "first_epoch", f"0 or more, below epochs={epochs}", first_epoch)
+    require(epochs > first_epoch >= 0, "first_epoch", f"0 or more, below epochs={epochs}", first_epoch)
     count = len(indices)
     steps = count // batch_size if drop_last else -(-count // batch_size)
-    _require(steps >= 1, "batch_size", f"{count} or less: with drop_last no batch of this size is full", batch_size)
+    require(steps >= 1, "batch_size", f"{count} or less: with drop_last no batch of this size is full", batch_size)
 
     def draws(passed: int) -> Draws:
         # One epoch more than was asked for is allowed: prefetching backends look ahead.

@@ -1,20 +1,10 @@
-"""Checks of builder arguments: every error names the argument, what was expected and what came."""
+"""Checks that several builders make of their arguments."""
 
 from __future__ import annotations
 
+from kmodels.checks import require
+
 __all__ = ["require", "require_input_shape"]
-
-
-def require(condition: bool, name: str, expected: str, value: object) -> None:
-    """Raises ValueError unless the condition holds.
-
-    Example:
-        >>> require(False, "dropout", "a number in [0, 1)", 1.5)
-        Traceback (most recent call last):
-        ValueError: dropout: expected a number in [0, 1). Received: dropout=1.5
-    """
-    if not condition:
-        raise ValueError(f"{name}: expected {expected}. Received: {name}={value!r}")
 
 
 def require_input_shape(input_shape: tuple[int, int, int], *, smallest: int) -> None:

@@ -1,0 +1,45 @@
+"""The shape of the package: public names load, files stay short, and names say what is inside."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kmodels
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [
+    path for folder in ("kmodels", "experiments", "tuning", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+]
+
+
+@pytest.mark.parametrize("name", kmodels.__all__)
+def test_every_public_name_loads(name):
+    assert getattr(kmodels, name) is not None
+    assert name in dir(kmodels)
+
+
+def test_another_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        kmodels.trian  # noqa: B018
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_short_and_named_for_what_it_holds(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 320
+    assert path.stem not in ("utils", "helpers", "base", "common", "misc")
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sys, kmodels; print(sorted({'keras', 'numpy', 'torch', 'tensorflow'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_package_is_in_the_wheel():
+    import tomllib
+
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "kmodels").rglob("__init__.py")}
+    assert set(listed) == found
