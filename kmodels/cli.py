@@ -33,6 +33,9 @@ def main(*experiments: Experiment, argv: Sequence[str] | None = None) -> NoRetur
         *experiments: what the script declares.
         argv: arguments instead of the process's own.
     """
+    # OpenMP threads that spin while they wait made LeNet ten times slower on two cores that were busy otherwise; it
+    # has to be said before PyTorch is imported
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run_command(experiments, sys.argv[1:] if argv is None else argv))
 
 
