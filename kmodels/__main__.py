@@ -1,0 +1,174 @@
+"""The networks from the command line: list them, look at one, ask a saved one about pictures.
+
+python -m kmodels models
+python -m kmodels summary resnet20
+python -m kmodels predict model.keras cat.png dog.jpg --dataset cifar10
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+__all__ = ["cited", "run_command"]
+
+_BACKENDS = ("torch", "jax", "tensorflow")
+
+
+def run_command(argv: Sequence[str]) -> int:
+    """Does what a command line asks and returns the exit status.
+
+    0 done, 2 a wrong value (one line on standard error says which), 130 interrupted.
+
+    Args:
+        argv: the arguments after `python -m kmodels`.
+    """
+    try:
+        asked = _parse(argv)
+        backend = os.environ.get("KERAS_BACKEND", "torch")
+        if backend not in _BACKENDS:
+            raise _WrongUse(f"KERAS_BACKEND: expected one of {', '.join(_BACKENDS)}. Received: {backend!r}")
+        asked.do(asked)
+        sys.stdout.flush()
+    except (_WrongUse, ValueError) as error:
+        print(f"kmodels: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"kmodels: KERAS_BACKEND={os.environ.get('KERAS_BACKEND')} needs {error.name}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `| head` has seen enough; what Python flushes at its end must go somewhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+class _WrongUse(Exception):
+    """A wrong value on the command line, in one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _WrongUse(message)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser("python -m kmodels", description=__doc__, formatter_class=raw, allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    table = commands.add_parser("models", help="table of the networks: parameters, cost, input, where they stand")
+    table.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
+    table.set_defaults(do=_models)
+
+    summary = commands.add_parser("summary", help="one network, layer by layer")
+    summary.add_argument("name", metavar="NAME", help="a name out of the table of `models`")
+    summary.set_defaults(do=_summary)
+
+    ask = commands.add_parser("predict", help="what a saved network says of pictures")
+    ask.add_argument("file", type=Path, metavar="FILE", help="a .keras file")
+    ask.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="PNG, JPEG or WebP")
+    ask.add_argument("--dataset", metavar="NAME", help="data set that the classes' names are taken from, as cifar10")
+    ask.add_argument("--mean", type=_numbers, metavar="X,…", help="for a model without normalisation: one a channel")
+    ask.add_argument("--std", type=_numbers, metavar="X,…", help="as --mean, both in units of pixel / 255")
+    ask.add_argument("--resize", choices=("pad", "bilinear"), default="pad", help="as trained (default: pad)")
+    ask.add_argument("--top", type=int, default=3, metavar="N", help="most probable classes shown (default: 3)")
+    ask.set_defaults(do=_predict)
+    return parser.parse_args(argv)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers with commas between. Received: {text!r}") from None
+
+
+def _models(asked: argparse.Namespace) -> None:
+    from kmodels.models import MODELS, size_of
+
+    names = asked.names or list(MODELS)
+    for name in names:
+        _known(name, MODELS)
+    wide = max(len(name) for name in names)
+    before = f"{'name':{wide}}  {'parameters':>11}  {'MACs':>7}  {'input':>9}  "
+    room = max(shutil.get_terminal_size().columns - len(before), 16)
+    print(f"{before}source")
+    for name in names:
+        size = size_of(name)
+        lines = textwrap.wrap(cited(MODELS[name].source), room)
+        cost, shape = _short(size.macs), "x".join(map(str, size.input_shape))
+        print(f"{name:{wide}}  {size.trainable:11,}  {cost:>7}  {shape:>9}  {lines[0]}", flush=True)
+        for line in lines[1:]:
+            print(f"{'':{len(before)}}{line}")
+
+
+def _summary(asked: argparse.Namespace) -> None:
+    from kmodels.models import MODELS, build, size_of
+
+    _known(asked.name, MODELS)
+    size = size_of(asked.name)
+    print(f"{asked.name}: {MODELS[asked.name].source}")
+    print(f"{size.trainable:,} trainable parameters, {size.statistics:,} running statistics")
+    print(f"{size.macs:,} multiply-accumulates an image of {'x'.join(map(str, size.input_shape))}")
+    columns = min(shutil.get_terminal_size().columns, 100)
+    build(asked.name).summary(line_length=columns, print_fn=print)
+
+
+def _predict(asked: argparse.Namespace) -> None:
+    if asked.top < 1:
+        raise _WrongUse(f"argument --top: expected 1 or more. Received: {asked.top}")
+    from kmodels.data.catalog import CATALOG
+    from kmodels.prediction import Prediction, load_network, predict
+
+    network = load_network(asked.file)
+    for image in asked.images:
+        answer = predict(network, image, mean=asked.mean, std=asked.std, class_names=asked.dataset, resize=asked.resize)
+        assert isinstance(answer, Prediction)
+        names = CATALOG[asked.dataset].class_names if asked.dataset else None
+        order = sorted(range(len(answer.probabilities)), key=lambda i: -answer.probabilities[i])[: asked.top]
+        shown = (f"{names[i] if names else f'class {i}'} {answer.probabilities[i]:.1%}" for i in order)
+        print(f"{image}: {', '.join(shown)}", flush=True)
+
+
+def _known(name: str, known: Sequence[str] | dict) -> None:
+    if name not in known:
+        raise _WrongUse(f"argument NAME: expected one out of `python -m kmodels models`. Received: {name!r}")
+
+
+def cited(source: str) -> str:
+    """Returns a preset's source with papers as authors and year: titles are too long for a table.
+
+    Args:
+        source: as `kmodels.models.Preset.source` has it.
+
+    Example:
+        >>> cited("B-1.6; He et al., Deep Residual Learning for Image Recognition, 2016")
+        'B-1.6; He et al. 2016'
+    """
+    return re.sub(r"(&[^,;]*|et al\.|Krizhevsky), [^;]*?, (\d{4})", r"\1 \2", source)
+
+
+def _short(count: int) -> str:
+    """A count with three digits and the power of ten it stands before.
+
+    Example:
+        >>> _short(579_240), _short(40_551_808), _short(3_722_137_600)
+        ('579 k', '40.6 M', '3.72 G')
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            value = count / size
+            return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f} {unit}"
+    return str(count)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(sys.argv[1:]))
