@@ -76,7 +76,7 @@ def show(
         backend: Keras backend whose runs are shown; another one's where it has none.
         command: the command line that makes the numbers, without its protocol; printed under each table.
         pipeline: runs fed by this pipeline.
-        draw: write `table.md`, `curves.svg` and `curves.png` into each experiment's folder.
+        draw: write `table.md` and the figures into the folder of each experiment that has runs.
     """
     console = Console()
     folder = amount.folder(results)
@@ -94,16 +94,14 @@ def show(
             verdicts=verdicts[experiment.name],
         )
         console.print(report.to_rich(table))
-        if draw:
-            home = folder / experiment.name
-            write_atomically(home / "table.md", report.to_markdown(table).encode())
-            written = [home / "table.md"]
-            if any(found[experiment.name].values()):
-                note = "quick protocol" if amount.quick else ""
-                folds = amount.folds_of(experiment)
-                written += plots.write_figures(experiment, found[experiment.name], home, folds=folds, note=note)
-            for path in written:
-                console.print(f"written: {_near(path)}", soft_wrap=True, highlight=False, markup=False)
+        if not draw or not any(found[experiment.name].values()):
+            continue
+        home = folder / experiment.name
+        write_atomically(home / "table.md", report.to_markdown(table).encode())
+        note, folds = "quick protocol" if amount.quick else "", amount.folds_of(experiment)
+        figures = plots.write_figures(experiment, found[experiment.name], home, folds=folds, note=note)
+        for path in (home / "table.md", *figures):
+            console.print(f"written: {_near(path)}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _shown_runs(
