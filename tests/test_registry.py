@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 
 import keras
 import numpy as np
@@ -105,8 +106,9 @@ PRINTED_GIGAMACS = {
     "wide_resnet28_10": 5.2,
 }
 
-# the smallest images that tell something; 16x16 for the others
+# the smallest images that the networks take; 8x8 for the others
 SMALL = {
+    "resnet18_pooled": (16, 16, 3),
     **{name: (32, 32, 3) for name in MODELS if "vgg" in name or name.endswith(("_a", "_imagenet"))},
     **dict.fromkeys(("lenet", "plain_net", "densenet_d", "resnet18_e_large_stem"), (32, 32, 3)),
     **dict.fromkeys(("alexnet", "alexnet_bn", "average_net", "alexnet_imagenet"), (67, 67, 3)),
@@ -127,7 +129,7 @@ HUGE = {name for name in MODELS if name.startswith("vgg") and name.endswith("_im
 
 
 def small(name, **kwargs):
-    model = build(name, SMALL.get(name, (16, 16, 3)), **kwargs)
+    model = build(name, SMALL.get(name, (8, 8, 3)), **kwargs)
     initial_weights.initialize(model, seed=0)
     return model, images(2, model.input_shape[1:])
 
@@ -198,17 +200,19 @@ def test_saved_and_loaded_in_safe_mode_is_the_same(name, tmp_path):
 
 
 def check_half_precision(name, precision):
+    """One backward pass at the start; four images, as two with a last map of one pixel would make float16 overflow."""
     keras.config.set_dtype_policy(precision)
     try:
         model, x = small(name)
     finally:
         keras.config.set_dtype_policy("float32")
+    x = images(4, x.shape[1:]) if "resnet" in name or "densenet" in name else x
     logits = model(x, training=True)
     assert logits.dtype == torch.float32
     layers = [layer for _, layer in initial_weights.layer_paths(model)]
     whole = {v.name for v in layers if v.weights and v.compute_dtype != precision.removeprefix("mixed_")}
     assert whole == {"logits"}
-    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels(2, logits.shape[1])))
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels(len(x), logits.shape[1])))
     gradients = torch.autograd.grad(loss, [v.value for v in model.trainable_variables])
     assert all(g.dtype == torch.float32 and bool(g.isfinite().all()) for g in gradients)
     assert any(bool(g.any()) for g in gradients)
@@ -220,8 +224,11 @@ def test_bfloat16_has_float32_logits_and_finite_gradients(name):
     check_half_precision(name, "mixed_bfloat16")
 
 
+# a ResNet or VGG for large images has the layers of the one for small images behind another stem or before another head
 @only_torch
-@pytest.mark.parametrize("name", slow_unless(CHEAP))
+@pytest.mark.parametrize(
+    "name", [p for p in slow_unless(CHEAP) if not re.match(r"(resnet|vgg).*_imagenet", p.values[0])]
+)
 def test_float16_has_float32_logits_and_finite_gradients(name):
     check_half_precision(name, "mixed_float16")
 
