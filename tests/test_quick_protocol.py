@@ -20,7 +20,7 @@ def quick_tasks():
 
 @pytest.mark.slow
 @pytest.mark.network
-@pytest.mark.parametrize("task", quick_tasks(), ids=lambda task: task.cell)
+@pytest.mark.parametrize("task", list(quick_tasks()), ids=lambda task: task.cell)
 def test_every_quick_cell_ends_well_above_chance_on_mnist(task):
     try:
         dataset = data.load("mnist")
