@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from kmodels.tasks import Task
 
@@ -19,13 +21,18 @@ _QUIET_SECONDS = 20.0  # without a terminal, at most one line an epoch and none 
 
 
 class Display:
-    """Follows a queue of tasks; `callback(task)` gives the Keras callback that reports one training to it."""
+    """Follows a queue of tasks; `callback(task)` gives the Keras callback that reports one training to it.
+
+    Attributes:
+        status: what is being trained, for a terminal.
+    """
 
     def __init__(self, queue: Sequence[Task], console: Console, bars: Progress | None) -> None:
         self._queue = queue
         self._console = console
         self._bars = bars
         self._bar = None if bars is None else bars.add_task("", total=float(len(queue)))
+        self.status = Text()
         self._done = 0
         self._began = self._said = time.monotonic()
 
@@ -46,7 +53,8 @@ class Display:
         at = epoch + (1 if within else 0)  # the epoch that is running, or the one that has just ended
         line = f"{describe(task)} · epoch {at}/{task.recipe.epochs}{text}"
         if self._bars is not None and self._bar is not None:
-            self._bars.update(self._bar, description=line, completed=self._done + share)
+            self.status.plain = line
+            self._bars.update(self._bar, completed=self._done + share)
         elif within == 0.0 and time.monotonic() - self._said > _QUIET_SECONDS:
             self._say(f"{line}{self._left(self._done + share)}")
 
@@ -74,9 +82,11 @@ def display(queue: Sequence[Task], console: Console) -> Iterator[Display]:
     if not console.is_terminal:
         yield Display(queue, console, None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=12), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=console, transient=True) as bars:
-        yield Display(queue, console, bars)
+    bars = Progress(BarColumn(40), TaskProgressColumn(), TimeRemainingColumn(compact=True), TextColumn("left"))
+    shown = Display(queue, console, bars)
+    # what is trained stands on a line of its own: beside the bar it would not fit into 80 columns
+    with Live(Group(shown.status, bars), console=console, transient=True, refresh_per_second=4):
+        yield shown
 
 
 def describe(task: Task) -> str:
