@@ -16,6 +16,7 @@ from kmodels.data import Dataset
 from kmodels.data.feed import evaluation_feed, training_feed
 from kmodels.data.splits import split_indices
 from kmodels.initial_weights import initialize, seed_dropout
+from kmodels.keras_settings import fixed_settings
 from kmodels.losses import loss_for
 from kmodels.results import REVISION, Predictions, Run, run_key
 from kmodels.spec import Recipe
@@ -29,6 +30,7 @@ class Diverged(RuntimeError):
     """The loss became infinite or not a number; the message names the epoch."""
 
 
+@fixed_settings()
 def build_model(recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int, *, seed: int, fold: int) -> Any:
     """Builds and compiles the network of a recipe, with the initial weights of a seed.
 
@@ -62,6 +64,7 @@ def build_model(recipe: Recipe, image_shape: tuple[int, int, int], num_classes: 
     return model
 
 
+@fixed_settings()
 def train(
     task: Task, dataset: Dataset, *, pipeline: str = "memory", callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> Run:
@@ -181,6 +184,7 @@ def train(
     )
 
 
+@fixed_settings()
 def measure_rate(recipe: Recipe, dataset: Dataset, *, pipeline: str = "memory", steps: int = 12) -> float:
     """Returns training images per second on this machine, from one timed pass over a few batches after a warm-up.
 
