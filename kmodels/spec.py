@@ -128,13 +128,9 @@ class Recipe:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "model_args", dict(self.model_args))
-        for name, kind in (
-            ("head", Head),
-            ("precision", Precision),
-            ("normalization", Normalization),
-            ("resize", Resize),
-        ):
+        object.__setattr__(self, "model_args", {name: _frozen(value) for name, value in self.model_args.items()})
+        kinds = {"head": Head, "precision": Precision, "normalization": Normalization, "resize": Resize}
+        for name, kind in kinds.items():
             allowed = kind.__args__  # type: ignore[attr-defined]
             require(getattr(self, name) in allowed, name, f"one of {', '.join(allowed)}", getattr(self, name))
         require(self.optimizer == "adam", "optimizer", "'adam'", self.optimizer)
@@ -194,6 +190,11 @@ class Recipe:
             return cls(**{**values, "split": Split(**values["split"])})
         except (TypeError, KeyError) as error:
             raise ValueError(f"recipe: expected the fields of Recipe. Received: {dict(values)!r} ({error})") from error
+
+
+def _frozen(value: Any) -> Any:
+    """JSON has no tuples: with lists as tuples a recipe read from a run file equals the one that was declared."""
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def grid(**axes: Sequence[Any]) -> dict[str, dict[str, Any]]:

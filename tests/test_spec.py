@@ -86,6 +86,12 @@ def test_a_recipe_survives_json(epochs, dropout, head, split):
     assert Recipe.from_dict(json.loads(json.dumps(before.as_dict()))) == before
 
 
+@pytest.mark.parametrize("members", [("lenet", "plain_net"), ["lenet", "plain_net"], (("a", 1), ["b", 2])])
+def test_a_recipe_with_a_sequence_among_the_builders_arguments_survives_json(members):
+    before = recipe(model="average_net", model_args={"members": members})
+    assert Recipe.from_dict(json.loads(json.dumps(before.as_dict()))) == before
+
+
 def test_a_recipe_from_other_fields_is_refused():
     values = recipe().as_dict()
     with pytest.raises(ValueError, match="expected the fields of Recipe"):
