@@ -4,6 +4,7 @@
     python experiments/ablation_dropout.py --protocol report    # as the report trained it: 10 folds, 30 epochs, hours
     python experiments/ablation_dropout.py --report             # table and figures from results, no training
 
+The report validates once a fold, at its end; here validation is also measured after every epoch, for the curves.
 The report's protocol has not been run yet.
 """
 
@@ -36,7 +37,8 @@ LENET = Experiment(
     assumptions=[
         "The loss is not printed in the report: cross-entropy on the network's softmax output is assumed.",
         "How 28x28 images become 32x32 is not stated: zero padding is assumed; pixels are divided by 255.",
-        "The report validates once a fold, at its end; here validation is also measured after every epoch.",
+        "The lines that feed images are cut off in print: a new order every epoch, a short last batch kept.",
+        "Adam's settings beside the learning rate are PyTorch's defaults: betas 0.9 and 0.999, epsilon 1e-8.",
     ],
 )
 

@@ -67,6 +67,9 @@ class Row:
         cell: name of a cell of the experiment; rows may share one.
         reported: the number, or None where the report prints none.
         measure: a key of `MEASURES`.
+
+    Raises:
+        ValueError: there is no such measure.
     """
 
     id: str

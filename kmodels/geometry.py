@@ -200,6 +200,9 @@ def resize_bilinear(images: Images, size: int) -> Images:
     Returns:
         uint8 `(batch, size, size, channels)`.
 
+    Raises:
+        ValueError: `size` is below 1.
+
     Example:
         >>> resize_bilinear(np.array([[[[0], [100]]]], np.uint8), 4)[0, 0, :, 0]
         array([  0,  25,  75, 100], dtype=uint8)
