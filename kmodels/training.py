@@ -21,7 +21,7 @@ from kmodels.losses import loss_for
 from kmodels.results import REVISION, Predictions, Run, run_key
 from kmodels.spec import Recipe
 from kmodels.tasks import Task
-from kmodels.torch_step.device import current_device
+from kmodels.torch_step.device import device_of
 
 __all__ = ["Diverged", "build_model", "measure_rate", "train"]
 
@@ -130,7 +130,7 @@ def train(
     predictions = _predictions(_logits(model, test), y_test, keep_probability=recipe.split.folds == 1)
     curves = {name: [round(float(value), 6) for value in values] for name, values in history.items()}
     backend = keras.backend.backend()
-    device = current_device(backend)
+    device = device_of(model.weights[0].value, backend)
     return Run(
         key=run_key(
             recipe,

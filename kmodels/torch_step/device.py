@@ -7,8 +7,9 @@ import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Device", "current_device"]
+__all__ = ["Device", "device_of"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Device:
     Attributes:
         name: such as `CPU: Intel(R) Xeon(R) …` or `CUDA: NVIDIA H100`.
         threads: CPU threads of the backend; 0 where the backend does not say.
-        peak_memory_bytes: peak resident set of the process on a CPU, peak allocation on CUDA.
+        peak_memory_bytes: peak allocation on CUDA, else the peak resident set; of the process so far, not of one run.
     """
 
     name: str
@@ -26,21 +27,31 @@ class Device:
     peak_memory_bytes: int
 
 
-def current_device(backend: str) -> Device:
-    """Returns the device that a backend trains on by default.
+def device_of(weight: Any, backend: str) -> Device:
+    """Returns the device that a weight lies on: what a network was trained with, whatever else the machine has.
 
     Args:
-        backend: `torch`, `jax` or `tensorflow`; only torch is asked for CUDA and its threads.
+        weight: a weight as its backend holds it, the `value` of a Keras variable.
+        backend: `torch`, `jax` or `tensorflow`; only torch is asked for its threads and the memory of a GPU.
     """
-    threads = 0
+    threads, kind, name = 0, "cpu", ""
     if backend == "torch":
         import torch
 
-        threads = torch.get_num_threads()
-        if torch.cuda.is_available():
-            return Device(f"CUDA: {torch.cuda.get_device_name()}", threads, int(torch.cuda.max_memory_allocated()))
+        threads, kind = torch.get_num_threads(), weight.device.type
+        if kind == "cuda":
+            name = torch.cuda.get_device_name(weight.device)
+            return Device(f"CUDA: {name}", threads, int(torch.cuda.max_memory_allocated(weight.device)))
+    elif backend == "jax":
+        held = next(iter(weight.devices()))
+        kind, name = held.platform, held.device_kind
+    else:
+        kind = weight.device.rpartition("device:")[2].partition(":")[0].lower()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Device(f"CPU: {_processor()}", threads, peak if sys.platform == "darwin" else peak * 1024)
+    peak = peak if sys.platform == "darwin" else peak * 1024
+    if kind != "cpu":
+        return Device(": ".join(filter(None, (kind.upper(), name))), threads, peak)
+    return Device(f"CPU: {_processor()}", threads, peak)
 
 
 def _processor() -> str:
