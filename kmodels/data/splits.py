@@ -27,7 +27,7 @@ def split_indices(split: Split, labels: np.ndarray) -> list[tuple[np.ndarray, np
         ValueError: there are too few images, or too few of one class, for the split.
 
     Reference:
-        `KFold(10, shuffle=True, random_state=0)`: report A, rows A-1.1 to A-1.4. `batches`: report E.
+        `KFold(10, shuffle=True, random_state=0)`: report A, rows A-1.1 and A-1.2. `batches`: report E.
 
     Example:
         >>> import numpy as np
