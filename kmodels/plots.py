@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmodels.results import write_atomically
+from kmodels.atomic_file import write_atomically
 from kmodels.spec import Experiment
 from kmodels.stats import Runs
 

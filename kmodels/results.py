@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
+import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from kmodels.atomic_file import write_atomically
+from kmodels.run_fields import check_fields
 from kmodels.spec import Recipe
 
 __all__ = ["FORMAT", "REVISION", "Predictions", "Run", "load_runs"]
-__all__ += ["read_run", "run_key", "write_atomically", "write_run"]
+__all__ += ["read_run", "run_key", "write_run"]
 
 FORMAT = 1
 """Version of the file format, stored in every file."""
@@ -148,6 +150,7 @@ class Run:
         if values.get("format") != FORMAT:
             raise ValueError(f"format: expected {FORMAT}. Received: format={values.get('format')!r}")
         kept = {name: value for name, value in values.items() if name != "format"}
+        check_fields(kept)
         try:
             if kept["predictions"] is not None:
                 kept["predictions"] = Predictions.from_dict(kept["predictions"])
@@ -161,6 +164,9 @@ class Run:
 # Recipe fields that came after the first committed run, with the value that means "as before": a field enters the key
 # only when it differs from that value, so adding one leaves every earlier key as it was.
 _NEUTRAL: dict[str, Any] = {}
+
+_RUN_NAME = re.compile(r"[0-9a-f]{20}\.json")
+_LARGEST = 2**26  # bytes of a run file: far more than ten thousand predictions and a thousand epochs take
 
 
 def run_key(
@@ -192,10 +198,16 @@ def run_key(
         >>> len(key), key == run_key(recipe, data_digest="00", seed=1, fold=0, backend="torch", revision=1)
         (20, False)
     """
-    fields = {k: v for k, v in recipe.as_dict().items() if k not in _NEUTRAL or v != _NEUTRAL[k]}
+    return _hashed(recipe.as_dict(), data_digest, seed, fold, backend, revision, pipeline)
+
+
+def _hashed(
+    recipe: Mapping[str, Any], digest: str, seed: int, fold: int, backend: str, revision: int, pipeline: str
+) -> str:
+    fields = {k: v for k, v in recipe.items() if k not in _NEUTRAL or v != _NEUTRAL[k]}
     identity: dict[str, Any] = {
         "recipe": fields,
-        "data": data_digest,
+        "data": digest,
         "seed": seed,
         "fold": fold,
         "backend": backend,
@@ -205,22 +217,6 @@ def run_key(
         identity["pipeline"] = pipeline
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:20]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that other processes, and a crash at any point, see the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def write_run(run: Run, folder: Path) -> Path:
@@ -238,15 +234,20 @@ def read_run(path: Path) -> Run:
     """Returns the run stored in a file.
 
     Raises:
-        ValueError: the file is not a run, or its name is not its key; the message names the file.
+        ValueError: the file is not a run, or its name is not the key of what it holds; the message names the file.
         OSError: the file cannot be read.
     """
+    if not path.is_file() or path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path}: expected a run file of {_LARGEST} bytes or fewer")
     try:
         run = Run.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path}: expected a run file. {error}") from error
-    if run.key != path.stem:
-        raise ValueError(f"{path}: expected the key {path.stem} inside. Received: key={run.key!r}")
+        asked = (run.data["digest"], run.seed, run.fold, run.backend, run.revision, run.pipeline)
+        key = _hashed(run.recipe, *asked)
+    except (ValueError, AttributeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path}: expected a run file. {type(error).__name__}: {error}") from error
+    for name, value in (("key", run.key), ("key of its recipe, data, seed and fold", key)):
+        if value != path.stem:
+            raise ValueError(f"{path}: expected the {name} to be {path.stem}. Received: {value!r}")
     return run
 
 
@@ -254,6 +255,7 @@ def load_runs(folder: Path, warn: Callable[[str], None]) -> dict[str, Run]:
     """Returns all runs under `folder/*/`, by key.
 
     A damaged file is renamed to `<name>.damaged` and reported, so that it is trained again and can still be looked at.
+    Only names that a run can have are looked at: other files there belong to others.
 
     Args:
         folder: the results folder; it need not exist.
@@ -261,12 +263,26 @@ def load_runs(folder: Path, warn: Callable[[str], None]) -> dict[str, Run]:
     """
     runs: dict[str, Run] = {}
     for path in sorted(folder.glob("*/*.json")):
+        if not _RUN_NAME.fullmatch(path.name):
+            continue
         try:
             run = read_run(path)
         except ValueError as error:
-            aside = path.with_suffix(".json.damaged")
-            path.replace(aside)
-            warn(f"damaged run set aside as {aside.name}: {error}")
+            _set_aside(path, error, warn)
             continue
         runs[run.key] = run
     return runs
+
+
+def _set_aside(path: Path, error: ValueError, warn: Callable[[str], None]) -> None:
+    aside = path.with_suffix(".json.damaged")
+    while os.path.lexists(aside):  # what was set aside before is kept too
+        aside = aside.with_name(f"{aside.name}+")
+    try:
+        path.replace(aside)
+    except FileNotFoundError:
+        return  # another process was faster
+    except OSError as reason:
+        warn(f"damaged run left in place, {reason.strerror}: {error}")
+    else:
+        warn(f"damaged run set aside as {aside.name}: {error}")

@@ -11,10 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from kmodels import plots, report
+from kmodels.atomic_file import write_atomically
 from kmodels.data import DataError, Dataset, DataUnavailable, load
 from kmodels.data.catalog import CATALOG
 from kmodels.matching import match_runs
-from kmodels.results import Run, load_runs, write_atomically
+from kmodels.results import Run, load_runs
 from kmodels.spec import Experiment
 from kmodels.tasks import Task, tasks
 from kmodels.variants import on_dataset
@@ -77,6 +78,9 @@ def show(
         command: the command line that makes the numbers, without its protocol; printed under each table.
         pipeline: runs fed by this pipeline.
         draw: write `table.md` and the figures into the folder of each experiment that has runs.
+
+    Raises:
+        OSError: something could not be written; all tables have been printed before.
     """
     console = Console()
     folder = amount.folder(results)
@@ -84,6 +88,7 @@ def show(
     shown = [e for e in experiments if not (amount.quick and e.quick is None)]
     found = {e.name: _shown_runs(e, stored, amount, backend, pipeline) for e in shown}
     verdicts = report.claim_verdicts([(e, found[e.name], amount.folds_of(e)) for e in shown])
+    unwritten: OSError | None = None
     for experiment in shown:
         table = report.table(
             experiment,
@@ -97,11 +102,17 @@ def show(
         if not draw or not any(found[experiment.name].values()):
             continue
         home = folder / experiment.name
-        write_atomically(home / "table.md", report.to_markdown(table).encode())
         note, folds = "quick protocol" if amount.quick else "", amount.folds_of(experiment)
-        figures = plots.write_figures(experiment, found[experiment.name], home, folds=folds, note=note)
+        try:
+            write_atomically(home / "table.md", report.to_markdown(table).encode())
+            figures = plots.write_figures(experiment, found[experiment.name], home, folds=folds, note=note)
+        except OSError as error:
+            unwritten = error
+            continue
         for path in (home / "table.md", *figures):
             console.print(f"written: {_near(path)}", soft_wrap=True, highlight=False, markup=False)
+    if unwritten is not None:
+        raise unwritten
 
 
 def _shown_runs(

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kmodels.results import Predictions, Run, load_runs, read_run, run_key, write_atomically, write_run
+from kmodels.atomic_file import write_atomically
+from kmodels.results import Predictions, Run, load_runs, read_run, run_key, write_run
 from kmodels.spec import Recipe, Split
 
 RECIPE = Recipe(
@@ -26,11 +27,12 @@ RECIPE = Recipe(
     learning_rate=5e-4,
 )
 ASKED = {"data_digest": "06b0", "seed": 0, "fold": 0, "backend": "torch", "revision": 1}
+KEY, OTHER = (run_key(RECIPE, **{**ASKED, "fold": 3, "seed": seed}) for seed in (0, 1))
 
 
 def run(**changes):
     values = {
-        "key": "k1",
+        "key": KEY,
         "experiment": "A-x",
         "cell": "c",
         "protocol": "report",
@@ -38,6 +40,8 @@ def run(**changes):
         "seed": 0,
         "fold": 3,
         "data": {"digest": "06b0"},
+        "backend": "torch",
+        "revision": 1,
         "scores": {"validation_accuracy": 0.975},
         "curves": {"loss": [2.3, 1.9]},
         "predictions": Predictions(np.array([3, 1, 4], "uint8"), np.array([65535, 0, 12], "uint16")),
@@ -98,7 +102,7 @@ def test_every_recipe_field_moves_the_key():
 def test_a_run_comes_back_as_it_was(tmp_path):
     before = run()
     path = write_run(before, tmp_path)
-    assert path == tmp_path / "A-x" / "k1.json"
+    assert path == tmp_path / "A-x" / f"{KEY}.json"
     after = read_run(path)
     np.testing.assert_array_equal(after.predictions.classes, before.predictions.classes)
     np.testing.assert_array_equal(after.predictions.true_class_probability, before.predictions.true_class_probability)
@@ -123,24 +127,86 @@ def test_predictions_survive_their_packing(classes, probability):
         lambda text: "[]",
         lambda text: "\x00" * 50,
         lambda text: text.replace('"format": 1', '"format": 99'),
-        lambda text: text.replace('"key": "k1"', '"key": "k2"'),
+        lambda text: text.replace(KEY, OTHER),
         lambda text: text.replace('"seed"', '"sead"'),
         lambda text: text.replace('"classes": "', '"classes": "!!'),
+        lambda text: "[" * 200_000,
+        lambda text: text.replace('"dropout": 0.0', '"dropout": 0.5'),  # the numbers of another recipe
+        lambda text: text.replace('"digest": "06b0"', '"digest": "80387ddb"'),
+        lambda text: text.replace('"digest": "06b0"', ""),
+        lambda text: text.replace("0.975", "NaN"),
+        lambda text: text.replace("0.975", "97.5"),
+        lambda text: text.replace("0.975", '"high"'),
+        lambda text: text.replace('"validation_accuracy": 0.975', ""),
+        lambda text: text.replace("1.9", "Infinity"),
+        lambda text: text.replace('"seed": 0', '"seed": "0"'),
+        lambda text: text.replace('"seconds": {}', '"seconds": null'),
+        lambda text: text.replace('"commit": ""', '"commit": null'),
     ],
 )
 def test_a_damaged_file_is_named_and_set_aside_and_the_others_load(tmp_path, damage):
-    good = write_run(run(key="k2", experiment="B-y"), tmp_path)
+    good = write_run(run(key=OTHER, seed=1, experiment="B-y"), tmp_path)
     bad = write_run(run(), tmp_path)
-    bad.write_text(damage(bad.read_text()))
+    text = bad.read_text()
+    assert damage(text) != text
+    bad.write_text(damage(text))
     said = []
-    assert list(load_runs(tmp_path, said.append)) == ["k2"]
+    assert list(load_runs(tmp_path, said.append)) == [OTHER]
     assert good.exists()
     assert not bad.exists()
     assert bad.with_suffix(".json.damaged").exists()
     assert len(said) == 1
     assert str(bad) in said[0]
-    assert list(load_runs(tmp_path, said.append)) == ["k2"]
+    assert list(load_runs(tmp_path, said.append)) == [OTHER]
     assert len(said) == 1
+
+
+def test_what_is_no_file_under_a_runs_name_is_set_aside(tmp_path):
+    folder = tmp_path / "A-x"
+    (folder / f"{KEY}.json").mkdir(parents=True)
+    (folder / f"{OTHER}.json").symlink_to("nowhere")
+    os.mkfifo(folder / f"{'0' * 20}.json")
+    said = []
+    assert load_runs(tmp_path, said.append) == {}
+    assert len(said) == 3
+    assert {path.suffix for path in folder.iterdir()} == {".damaged"}
+
+
+def test_a_second_damaged_file_does_not_replace_the_first(tmp_path):
+    for text in ("first", "second"):
+        write_run(run(), tmp_path).write_text(text)
+        load_runs(tmp_path, lambda line: None)
+    assert sorted(path.read_text() for path in (tmp_path / "A-x").iterdir()) == ["first", "second"]
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    # a results folder named by mistake, such as the folder of all one's projects
+    (tmp_path / "project").mkdir()
+    other = tmp_path / "project" / "package.json"
+    other.write_text('{"name": "not a run"}')
+    assert load_runs(tmp_path, pytest.fail) == {}
+    assert other.read_text() == '{"name": "not a run"}'
+
+
+def test_a_damaged_file_that_cannot_be_moved_stays_and_is_named(tmp_path, monkeypatch):
+    bad = write_run(run(), tmp_path)
+    bad.write_text("{")
+
+    def read_only(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "replace", read_only)
+    said = []
+    assert load_runs(tmp_path, said.append) == {}
+    assert "left in place, Read-only file system" in said[0]
+    assert str(bad) in said[0]
+
+
+def test_two_processes_that_find_the_same_damaged_file_both_go_on(tmp_path, monkeypatch):
+    bad = write_run(run(), tmp_path)
+    bad.write_text("{")
+    monkeypatch.setattr(Path, "replace", lambda self, _: self.unlink() or (_ for _ in ()).throw(FileNotFoundError()))
+    assert load_runs(tmp_path, pytest.fail) == {}
 
 
 def test_no_folder_means_no_runs(tmp_path):
@@ -155,7 +221,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
