@@ -7,6 +7,7 @@ once.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -36,7 +37,22 @@ def main(*experiments: Experiment, argv: Sequence[str] | None = None) -> NoRetur
     # OpenMP threads that spin while they wait made LeNet ten times slower on two cores that were busy otherwise; it
     # has to be said before PyTorch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(run_command(experiments, sys.argv[1:] if argv is None else argv))
+    printable()
+    try:
+        status = run_command(experiments, sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except OSError as error:  # of standard output itself: `| head`, a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
+        if not isinstance(error, BrokenPipeError):
+            print(f"{Path(sys.argv[0]).name}: standard output: {error}", file=sys.stderr)
+        status = 1
+    sys.exit(status)
+
+
+def printable() -> None:
+    """Lets standard output take any text: where its encoding has no ±, a question mark stands for it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
@@ -56,15 +72,15 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
         for experiment in chosen:
             _list(experiment)
         return 0
-    from kmodels import session  # NumPy, SciPy, matplotlib: not needed for what is above
-
-    amount = session.Amount(asked.protocol or ("report" if asked.report else "quick"), asked.seeds, asked.folds)
     where = {
         "backend": os.environ.get("KERAS_BACKEND", "torch"),
         "command": _command(asked),
         "pipeline": asked.pipeline,
     }
     try:
+        from kmodels import session  # NumPy, SciPy, matplotlib: not needed for what is above
+
+        amount = session.Amount(asked.protocol or ("report" if asked.report else "quick"), asked.seeds, asked.folds)
         if asked.report:
             session.show(chosen, asked.out, amount, **where)
             return 0

@@ -88,7 +88,7 @@ def test_the_report_protocol_says_first_how_long_it_takes(tmp_path, capsys):
     (file,) = run_files(tmp_path)
     assert file.parent == tmp_path / "A-tiny"
     assert json.loads(file.read_text())["recipe"]["epochs"] == TINY.base.epochs
-    assert "--protocol report" in said.out
+    assert "--protocol report" in " ".join(said.out.split())
 
 
 def test_a_damaged_run_is_set_aside_and_trained_again(tmp_path, capsys):
@@ -175,6 +175,37 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path, capsy
     blocked.write_text("a file where the folder should be")
     assert call("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0") == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_tables_are_printed_where_only_ascii_can_be(process):
+    started = process("--report", PYTHONIOENCODING="ascii")
+    shown, said = started.communicate(timeout=60)
+    assert started.returncode == 0, said
+    assert "A-1.2" in shown
+
+
+@pytest.mark.parametrize("argv", [["--list"], ["--report"]])
+def test_a_reader_that_goes_away_costs_no_traceback(argv, process):
+    with process(*argv) as started:
+        started.stdout.close()
+        said = started.stderr.read()
+    assert (started.returncode, said) == (1, "")
+
+
+def test_tables_are_printed_though_none_can_be_written(tmp_path, capsys, monkeypatch):
+    def read_only(*_):
+        raise OSError(30, "Read-only file system")
+
+    arguments = ("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0")
+    twin = replace(TINY, name="A-twin")
+    assert call(*arguments) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(session, "write_atomically", read_only)
+    assert call(*arguments, "--report", "--protocol", "quick", experiments=[TINY, twin]) == 1
+    said = capsys.readouterr()
+    assert "A-tiny: Does it run?" in said.out
+    assert "A-twin: Does it run?" in said.out
+    assert "Read-only file system" in said.err
 
 
 def wait_for_first_run(process, folder):
