@@ -77,7 +77,7 @@ def table(
     rows = [*experiment.rows, *_bare_cells(experiment)]
     samples = [_sample(experiment, runs, row.cell, row.measure, folds) for row in rows]
     folds = max(sample.wanted for sample in samples)
-    judged = [judge_row(r.reported, s, MEASURES[r.measure]) for r, s in zip(rows, samples, strict=True)]
+    judged = [_judged(experiment, row, sample) for row, sample in zip(rows, samples, strict=True)]
     measures = list(dict.fromkeys(row.measure for row in rows))
     quick = protocol == "quick"
     shown = {
@@ -95,7 +95,11 @@ def table(
     ]
     if verdicts is None:
         verdicts = claim_verdicts([(experiment, runs, folds)])[experiment.name]
-    notes = [*_reading(measures, folds), *_quick_note(experiment, quick), *_unfinished(rows, samples)]
+    notes = [
+        *_reading(measures, folds, experiment.base.split.folds),
+        *_quick_note(experiment, quick),
+        *_unfinished(rows, samples),
+    ]
     if not quick:
         notes += _reasons(rows, judged)
     notes += [f"Assumed, as the report does not say: {line}" for line in experiment.assumptions]
@@ -109,6 +113,13 @@ def table(
         footnotes=(*notes, f"Made by: {command}"),
         claims=tuple(_claim_lines(verdict, quick) for verdict in verdicts),
     )
+
+
+def _judged(experiment: Experiment, row: Row, sample: Sample) -> RowVerdict:
+    verdict, folds = judge_row(row.reported, sample, MEASURES[row.measure]), experiment.recipe(row.cell).split.folds
+    if sample.wanted < folds and verdict.word not in ("not run yet", "not reported"):
+        return RowVerdict("cannot tell", f"{sample.wanted} of the {folds} folds that the report's number is over")
+    return verdict
 
 
 def _bare_cells(experiment: Experiment) -> Iterator[Row]:
@@ -132,10 +143,11 @@ def _line(
     return row.id or "–", cell, measure.label, reported(row, measure), mean, spread, word
 
 
-def _reading(measures: Sequence[str], folds: int) -> Iterator[str]:
+def _reading(measures: Sequence[str], folds: int, all_folds: int) -> Iterator[str]:
     kinds = [MEASURES[name] for name in measures]
     what = ", ".join(_named(kind) for kind in kinds)
-    of_seed = "" if folds == 1 else f", a seed's value being the mean over its {folds} folds"
+    over = f"its {folds}" if folds >= all_folds else f"{folds} of its {all_folds}"
+    of_seed = f", a seed's value being the mean over {over} folds" if max(folds, all_folds) > 1 else ""
     yield f"Numbers: {what}; mean ± half of the 95 % t interval over n seeds{of_seed}."
 
 

@@ -12,7 +12,7 @@ BASE = Recipe(
     head="softmax",
     dataset="mnist",
     image_size=32,
-    split=Split(kind="kfold", folds=10),
+    split=Split(kind="kfold", folds=2),
     epochs=30,
     batch_size=128,
     learning_rate=5e-4,

@@ -10,7 +10,7 @@ from simulated_runs import EXPERIMENT, run, seeds
 
 from kmodels import report
 from kmodels.claims import MEASURES, Claim, Reported, Row
-from kmodels.spec import Experiment
+from kmodels.spec import Experiment, Split
 from kmodels.stats import Estimate
 from kmodels.tables import Table, to_markdown, to_rich
 from kmodels.wording import number, ours, reported
@@ -103,6 +103,15 @@ def test_one_fold_needs_no_column_for_folds():
     value = table({ZERO: seeds([0.98, 0.981, 0.982])}, folds=1)
     assert "sd over folds" not in value.columns
     assert value.rows[0][3] == "98.10 ± 0.25 (3)"
+
+
+def test_fewer_folds_than_the_reports_give_no_verdict_and_are_named():
+    ten = dataclasses.replace(EXPERIMENT, base=EXPERIMENT.base.change(split=Split(kind="kfold", folds=10)))
+    value = table(experiment=ten)
+    assert [row[-1] for row in value.rows] == ["cannot tell", "not reported", "cannot tell", ""]
+    assert value.footnotes[0].endswith("a seed's value being the mean over 2 of its 10 folds.")
+    assert f"A-1, {ZERO}: cannot tell: 2 of the 10 folds that the report's number is over." in value.footnotes
+    assert table({}, ten).rows[0][-1] == "not run yet"
 
 
 def test_one_seed_shows_its_folds_and_reaches_no_verdict():
