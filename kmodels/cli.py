@@ -81,10 +81,12 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
         from kmodels import session  # NumPy, SciPy, matplotlib: not needed for what is above
 
         amount = session.Amount(asked.protocol or ("report" if asked.report else "quick"), asked.seeds, asked.folds)
+        # the table that stands for an experiment is that of the whole experiment, as the report ran it
+        draw = amount.quick or (not (asked.only or asked.folds or asked.dataset or asked.precision))
         if asked.report:
-            session.show(chosen, asked.out, amount, **where)
+            session.show(chosen, asked.out, amount, **where, draw=draw)
             return 0
-        return session.train(chosen, asked.out, amount, **where, fallback=not asked.dataset)
+        return session.train(chosen, asked.out, amount, **where, fallback=not asked.dataset, draw=draw)
     except KeyboardInterrupt:
         print("\nInterrupted. Finished runs are kept; the same command goes on from there.", file=sys.stderr)
         return 130
@@ -168,6 +170,9 @@ def _selected(experiments: Sequence[Experiment], asked: argparse.Namespace) -> l
         raise _WrongUse(
             f"argument --only: expected the beginning of one of {', '.join(names)}. Received: {asked.only!r}"
         )
+    deepest = max(experiment.base.split.folds for experiment in chosen)
+    if asked.folds is not None and asked.folds > deepest:
+        raise _WrongUse(f"argument --folds: expected {deepest} or fewer, as the split has. Received: {asked.folds}")
     try:
         if asked.dataset:
             chosen = [on_dataset(experiment, asked.dataset) for experiment in chosen]

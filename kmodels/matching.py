@@ -7,10 +7,7 @@ from collections.abc import Iterable, Mapping
 from kmodels.results import REVISION, Run
 from kmodels.spec import Experiment, Recipe
 
-__all__ = ["CellRuns", "match_runs"]
-
-CellRuns = Mapping[str, Mapping[tuple[int, int], Run]]
-"""Runs of an experiment: cell name -> (seed, fold) -> run."""
+__all__ = ["match_runs"]
 
 
 def match_runs(
@@ -20,7 +17,7 @@ def match_runs(
     quick: bool,
     backend: str,
     pipeline: str = "memory",
-    digest: str = "",
+    digests: Mapping[str, str] | None = None,
 ) -> dict[str, dict[tuple[int, int], Run]]:
     """Returns the runs of each cell, by (seed, fold); a cell that has none maps to an empty dictionary.
 
@@ -33,12 +30,13 @@ def match_runs(
         quick: match the quick protocol's recipes.
         backend: only runs of this Keras backend.
         pipeline: only runs fed by this pipeline.
-        digest: only runs on data with this digest; empty for any.
+        digests: name of a data set -> the digest that its content must have; any content for a set it does not name.
     """
-    candidates = []
+    candidates, pinned = [], digests or {}
     for run in runs:
         right_kind = run.revision == REVISION and run.backend == backend and run.pipeline == pipeline
-        if right_kind and digest in ("", run.data["digest"]):
+        digest = run.data["digest"]
+        if right_kind and digest == pinned.get(run.data["name"], digest):
             try:
                 candidates.append((Recipe.from_dict(run.recipe), run))
             except ValueError:  # written when Recipe had other fields

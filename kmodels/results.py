@@ -93,7 +93,7 @@ class Run:
             validation images are the test images.
         test_openings: one line for each time the test set was opened.
         seconds: wall-clock seconds of `build`, `fit`, `evaluate`.
-        images_per_second: training images over the seconds of `fit` spent training and validating.
+        images_per_second: training images over the seconds spent on training batches, without validation.
         peak_memory_bytes: peak resident set of the process (CPU) or peak allocation (CUDA).
         device: what it ran on, in words.
         threads: CPU threads of the backend, 0 where it does not say.

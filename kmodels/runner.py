@@ -13,7 +13,7 @@ from kmodels.data import Dataset
 from kmodels.data.splits import split_indices
 from kmodels.interrupt import interruptible
 from kmodels.progress import describe, display
-from kmodels.results import REVISION, Run, run_key, write_run
+from kmodels.results import REVISION, run_key, write_run
 from kmodels.tasks import Task
 from kmodels.training import Diverged, measure_rate, train
 
@@ -25,12 +25,10 @@ class Outcome:
     """What a queue of tasks came to.
 
     Attributes:
-        runs: runs that this call trained.
         failures: one line for each task that failed: which, and why.
         interrupted: the call was stopped by Ctrl-C; what had finished is kept.
     """
 
-    runs: list[Run] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     interrupted: bool = False
 
@@ -64,7 +62,6 @@ def run(queue: Sequence[Task], dataset: Dataset, folder: Path, *, pipeline: str,
                     shown.finished(task, str(error))
                     continue
                 write_run(result, folder)
-                outcome.runs.append(result)
                 accuracy = 100 * result.scores["validation_accuracy"]
                 seconds = sum(result.seconds.values())
                 shown.finished(task, f"validation accuracy {accuracy:.2f} % in {seconds:.0f} s")

@@ -23,6 +23,7 @@ from kmodels.variants import on_dataset
 __all__ = ["Amount", "show", "train"]
 
 _BACKENDS = ("torch", "jax", "tensorflow")
+_DIGESTS = {name: facts.digest for name, facts in CATALOG.items() if facts.digest is not None}
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def show(
             found[experiment.name],
             protocol=amount.protocol,
             folds=amount.folds_of(experiment),
-            command=command if amount.quick else f"{command} --protocol report",
+            command=_made_by(command, amount, found[experiment.name]),
             verdicts=verdicts[experiment.name],
         )
         console.print(report.to_rich(table))
@@ -121,7 +122,9 @@ def _shown_runs(
     """Runs of the chosen backend, or of the first other one that has any: their table names it."""
     found: dict[str, dict[tuple[int, int], Run]] = {}
     for name in dict.fromkeys((backend, *_BACKENDS)):
-        found = match_runs(experiment, stored.values(), quick=amount.quick, backend=name, pipeline=pipeline)
+        found = match_runs(
+            experiment, stored.values(), quick=amount.quick, backend=name, pipeline=pipeline, digests=_DIGESTS
+        )
         if any(found.values()):
             break
     return found
@@ -136,6 +139,7 @@ def train(
     command: str,
     pipeline: str = "memory",
     fallback: bool = True,
+    draw: bool = True,
 ) -> int:
     """Shows what is known, trains what has no run yet, and shows the tables again.
 
@@ -147,9 +151,13 @@ def train(
         command: as for `show`.
         pipeline: `memory` or `tfdata`.
         fallback: let the quick protocol train on `digits` where no source has the data.
+        draw: as for `show`.
 
     Returns:
         The exit status: 0, 1 where a training failed or data are missing, 130 where it was interrupted.
+
+    Raises:
+        OSError: a run or a table could not be written.
     """
     show(experiments, results, Amount("report"), backend=backend, command=command, draw=False)
     chosen = list(experiments)
@@ -179,7 +187,7 @@ def train(
     except DataError as error:
         _warn(str(error))
         return 1
-    show(chosen, results, amount, backend=backend, command=command, pipeline=pipeline)
+    show(chosen, results, amount, backend=backend, command=command, pipeline=pipeline, draw=draw)
     for failure in failures:
         _warn(f"failed: {failure}")
     return 1 if failures else 0
@@ -192,9 +200,8 @@ def _missing(
     stored = load_runs(folder, _warn)
     queue: list[Task] = []
     for experiment in experiments:
-        digest = CATALOG[experiment.base.dataset].digest or ""
         found = match_runs(
-            experiment, stored.values(), quick=amount.quick, backend=backend, pipeline=pipeline, digest=digest
+            experiment, stored.values(), quick=amount.quick, backend=backend, pipeline=pipeline, digests=_DIGESTS
         )
         planned = tasks(
             experiment,
@@ -233,6 +240,13 @@ def _work(
         if outcome.interrupted:
             return True
     return False
+
+
+def _made_by(command: str, amount: Amount, found: Mapping[str, Mapping[tuple[int, int], Run]]) -> str:
+    """The command line that makes the runs shown; another backend than the default has to be asked for."""
+    backends = {run.backend for runs in found.values() for run in runs.values()} - {"torch"}
+    chosen = "".join(f"KERAS_BACKEND={name} " for name in sorted(backends))
+    return f"{chosen}{command}" if amount.quick else f"{chosen}{command} --protocol report"
 
 
 def _near(path: Path) -> str:

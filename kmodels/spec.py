@@ -136,12 +136,10 @@ class Recipe:
         require(self.optimizer == "adam", "optimizer", "'adam'", self.optimizer)
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
-            require(isinstance(value, int) and value >= 1, name, "an integer, 1 or more", value)
+            require(type(value) is int and value >= 1, name, "an integer, 1 or more", value)
         for name in ("train_images", "image_size"):
             value = getattr(self, name)
-            require(
-                value is None or (isinstance(value, int) and value >= 1), name, "None or an integer, 1 or more", value
-            )
+            require(value is None or (type(value) is int and value >= 1), name, "None or an integer, 1 or more", value)
         require(
             isinstance(self.crop_padding, int) and self.crop_padding >= 0,
             "crop_padding",

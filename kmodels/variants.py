@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from kmodels.spec import Experiment, Precision
 
@@ -55,7 +56,7 @@ def on_dataset(experiment: Experiment, dataset: str) -> Experiment:
             recipe = experiment.base.change(**quick)
             passes = math.ceil(recipe.epochs * (recipe.train_images or _DIGITS_IMAGES) / _DIGITS_IMAGES)
             quick = {**quick, "epochs": passes, "train_images": None}
-    return _unreported(experiment, base=base, quick=quick, question=f"{experiment.question} (here: {dataset})")
+    return _elsewhere(experiment, dataset, base=base, quick=quick)
 
 
 def in_precision(experiment: Experiment, precision: Precision) -> Experiment:
@@ -66,10 +67,17 @@ def in_precision(experiment: Experiment, precision: Precision) -> Experiment:
     """
     if precision == experiment.base.precision:
         return experiment
-    question = f"{experiment.question} (here: {precision})"
-    return _unreported(experiment, base=experiment.base.change(precision=precision), question=question)
+    return _elsewhere(experiment, precision, base=experiment.base.change(precision=precision))
 
 
-def _unreported(experiment: Experiment, **changes: object) -> Experiment:
-    rows = [dataclasses.replace(row, reported=None) for row in experiment.rows]
-    return dataclasses.replace(experiment, rows=rows, **changes)  # type: ignore[arg-type]
+def _elsewhere(experiment: Experiment, where: str, **changes: Any) -> Experiment:
+    """What the report says is not about this: its numbers go, and question and claims say where they are asked."""
+    return dataclasses.replace(
+        experiment,
+        question=f"{experiment.question} (here: {where})",
+        rows=[dataclasses.replace(row, reported=None) for row in experiment.rows],
+        claims=[
+            dataclasses.replace(claim, text=f"{claim.text} (asked here of {where})") for claim in experiment.claims
+        ],
+        **changes,
+    )

@@ -91,6 +91,18 @@ def test_the_report_protocol_says_first_how_long_it_takes(tmp_path, capsys):
     assert "--protocol report" in " ".join(said.out.split())
 
 
+def test_a_part_of_the_report_protocol_is_printed_but_does_not_replace_the_whole_ones_table(tmp_path, capsys):
+    part = ("--out", tmp_path, "--protocol", "report", "--seeds", 1, "--only", "dropout=0.0")
+    assert call(*part) == 0
+    assert "written:" not in capsys.readouterr().out
+    assert call("--out", tmp_path, "--report") == 0
+    assert "written:" in capsys.readouterr().out
+    whole = (tmp_path / "A-tiny" / "table.md").read_bytes()
+    assert call(*part, "--precision", "mixed_bfloat16") == 0
+    assert call("--out", tmp_path, "--report", "--only", "dropout=0.0") == 0
+    assert (tmp_path / "A-tiny" / "table.md").read_bytes() == whole
+
+
 def test_a_damaged_run_is_set_aside_and_trained_again(tmp_path, capsys):
     arguments = ("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0")
     assert call(*arguments) == 0
@@ -147,6 +159,7 @@ def test_list_names_cells_rows_and_claims(capsys):
     [
         (["--seeds", "0"], "--seeds: expected an integer, 1 or more"),
         (["--folds", "two"], "--folds: expected an integer, 1 or more"),
+        (["--folds", "3"], "--folds: expected 2 or fewer"),
         (["--dataset", "imagenet"], "--dataset"),
         (["--precision", "float8"], "--precision"),
         (["--pipeline", "csv"], "--pipeline"),

@@ -19,7 +19,7 @@ def run_of(cell, *, quick=True, **changes):
         "recipe": TINY.recipe(cell, quick).as_dict(),
         "seed": 0,
         "fold": 0,
-        "data": {"digest": "d"},
+        "data": {"name": "digits", "digest": "d"},
         "scores": {},
         "curves": {},
         "backend": "torch",
@@ -43,13 +43,13 @@ def test_a_run_counts_for_every_cell_with_its_recipe_whoever_trained_it():
         run_of("dropout=0.0", backend="jax"),
         run_of("dropout=0.0", pipeline="tfdata"),
         run_of("dropout=0.0", quick=False),
-        run_of("dropout=0.0", data={"digest": "other"}),
+        run_of("dropout=0.0", data={"name": "digits", "digest": "other"}),
         run_of("dropout=0.0", recipe={**TINY.recipe("dropout=0.0", True).as_dict(), "batch_size": 33}),
         run_of("dropout=0.0", recipe={"written": "by another version"}),
     ],
 )
 def test_a_run_with_anything_else_matches_nothing(run):
-    assert not any(match_runs(TINY, [run], quick=True, backend="torch", digest="d").values())
+    assert not any(match_runs(TINY, [run], quick=True, backend="torch", digests={"digits": "d"}).values())
 
 
 def test_tasks_go_seed_by_seed_and_never_past_the_splits_folds():

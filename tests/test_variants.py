@@ -38,6 +38,7 @@ def test_digits_are_enlarged_and_get_as_many_steps():
     assert recipe.epochs * 1350 == pytest.approx(3 * 18_000, rel=0.03)
     assert moved.rows[0].reported is None
     assert "digits" in moved.question
+    assert all("digits" in claim.text for claim in moved.claims)
 
 
 def test_the_reports_own_setting_changes_nothing():
