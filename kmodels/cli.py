@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from kmodels.checks import require
 from kmodels.spec import Experiment, Precision
 from kmodels.variants import in_precision, narrowed, on_dataset
 
@@ -80,7 +81,12 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
     Args:
         experiments: what the script declares.
         argv: the arguments after the script's name.
+
+    Raises:
+        ValueError: the script declares no experiment, or two of one name, whose results would be mixed up.
     """
+    names = [experiment.name for experiment in experiments]
+    require(0 < len(names) == len(set(names)), "experiments", "one or more, each with a name of its own", names)
     try:
         asked = _parse(argv)
         chosen = _selected(experiments, asked)

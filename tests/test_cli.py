@@ -178,6 +178,12 @@ def test_a_wrong_value_costs_one_line_and_status_2(argv, words, capsys):
     assert words in said.err
 
 
+@pytest.mark.parametrize("experiments", [(), (TINY, replace(TINY, base=TINY.base.change(epochs=3)))])
+def test_a_script_declares_experiments_with_names_of_their_own(experiments):
+    with pytest.raises(ValueError, match="experiments: expected one or more, each with a name of its own"):
+        call("--list", experiments=experiments)
+
+
 def test_an_unknown_backend_is_named(capsys, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "caffe")
     assert call("--list") == 2
