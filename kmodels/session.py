@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,6 +171,10 @@ def train(
     failures: list[str] = []
     try:
         queue = _missing(chosen, folder, amount, backend, pipeline)
+        if queue:  # hours of training are not to end in a folder that cannot be written to
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
         try:
             datasets = {name: load(name, report=_warn) for name in dict.fromkeys(t.recipe.dataset for t in queue)}
         except DataUnavailable as error:

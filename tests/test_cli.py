@@ -190,7 +190,8 @@ def test_an_unknown_backend_is_named(capsys, monkeypatch):
     assert "KERAS_BACKEND: expected one of torch, jax, tensorflow" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_is_an_error_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(session, "load", lambda *_, **__: pytest.fail("loaded data that cannot be trained on"))
     blocked = tmp_path / "quick"
     blocked.write_text("a file where the folder should be")
     assert call("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0") == 1
