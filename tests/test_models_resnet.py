@@ -67,9 +67,9 @@ DEEP = {
     "resnet50_a": (A, {}, lambda: twin_a(50)),
     "resnet50": (SMALL, {}, lambda: twin_small(50)),
     "resnet56": (SMALL, {}, lambda: twin_cifar(56)),
-    "se_resnet56": (SMALL, {}, lambda: twin_cifar(56, se=True)),
 }
 DEEPEST = {
+    "se_resnet56": (SMALL, {}, lambda: twin_cifar(56, se=True)),
     "resnet101_a": (A, {}, lambda: twin_a(101)),
     "resnet152_a": (A, {}, lambda: twin_a(152)),
     "resnet101": (SMALL, {}, lambda: twin_small(101)),
@@ -104,7 +104,9 @@ def test_is_its_twin_in_inference_mode(name):
 
 
 @only_torch
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "resnet34_e" else n for n in NETWORKS]
+)
 def test_is_its_twin_in_training_mode(name):
     model, twin, modules = pair(name)
     check_training(model, twin, images(4, model.input_shape[1:]), modules)

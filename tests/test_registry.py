@@ -145,7 +145,7 @@ def test_has_its_golden_size_and_cost(name):
         assert count_macs(model) / 1e9 == pytest.approx(PRINTED_GIGAMACS[name], rel=0.02)
 
 
-@pytest.mark.parametrize("name", slow_unless(QUICK))
+@pytest.mark.parametrize("name", QUICK)
 def test_layers_are_named_by_the_network_not_by_what_was_built_before(name):
     first, second = (small(name)[0] for _ in range(2))
     assert [path for path, _ in initial_weights.layer_paths(first)] == [
