@@ -66,6 +66,7 @@ def run(queue: Sequence[Task], dataset: Dataset, folder: Path, *, pipeline: str,
                 seconds = sum(result.seconds.values())
                 shown.finished(task, f"validation accuracy {accuracy:.2f} % in {seconds:.0f} s")
                 keras.utils.clear_session()
+            interruption.check()  # asked for during the last evaluation: another data set's queue must not begin
         except KeyboardInterrupt:
             outcome.interrupted = True
     return outcome
