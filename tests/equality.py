@@ -26,9 +26,10 @@ import pytest
 import torch
 from keras.src.backend.common import dtypes
 from torch import nn
+from twin_steps import as_numpy, gradients_by_name, in_keras_order, keras_step, nchw, torch_step
 
 from kmodels.initial_weights import layer_paths
-from kmodels.models.torch_weights import assign, flattened_shape, state_keys, to_keras
+from kmodels.models.torch_weights import assign
 
 INFERENCE = 1e-5
 TRAINING = 1e-4
@@ -56,10 +57,6 @@ _KEPT: list[Any] = []
 def images(count: int, shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
     """Returns `(count, height, width, channels)` standard normal float32."""
     return np.random.default_rng(seed).normal(size=(count, *shape)).astype("float32")
-
-
-def labels(count: int, num_classes: int = 10) -> np.ndarray:
-    return np.arange(count) % num_classes
 
 
 def randomize(twin: nn.Module, seed: int, scale: tuple[float, float] = (0.5, 1.5)) -> None:
@@ -110,7 +107,7 @@ def float64() -> Iterator[None]:
 def check_inference(model: keras.Model, twin: nn.Module, x: np.ndarray, tolerance: float = INFERENCE) -> float:
     """Asserts equal logits in inference mode; returns their distance."""
     with torch.no_grad():
-        expected = twin.eval()(_nchw(x)).numpy()
+        expected = twin.eval()(nchw(x)).numpy()
     actual = model.predict_on_batch(x)  # compiles the network as a whole on JAX, op by op it takes four times as long
     assert np.abs(expected).max() > 1e-3, "logits that are all zero prove nothing"
     distance = relative(actual, expected, least=1.0)
@@ -149,7 +146,7 @@ def check_training(
     """
     modules = dict(modules or in_order(model, twin))
     before = model.get_weights()
-    _check_float64(model, _torch_step(twin, x, torch.float64, model, modules), x, modules)
+    _check_float64(model, torch_step(twin, x, torch.float64, model, modules), x, modules)
     if exactly:
         return {}
     for attempt in range(BATCHES):
@@ -176,7 +173,7 @@ def in_float64(model: keras.Model) -> keras.Model:
 
 def _check_float64(model: keras.Model, exact: dict[str, Any], x: np.ndarray, modules: Mapping[str, str]) -> None:
     with float64():
-        step = _keras_step(in_float64(model), x, modules)
+        step = keras_step(in_float64(model), x, modules)
     assert relative(step["logits"], exact["logits"], least=1.0) <= EXACT
     for what in ("gradients", "statistics"):
         assert set(step[what]) == set(exact[what]), f"every one of the twin's {what} is compared"
@@ -189,8 +186,8 @@ def _check_float64(model: keras.Model, exact: dict[str, Any], x: np.ndarray, mod
 def _float32_distances(
     model: keras.Model, twin: nn.Module, x: np.ndarray, modules: Mapping[str, str]
 ) -> dict[str, tuple[float, float]]:
-    rounded, exact = (_torch_step(twin, x, dtype, model, modules) for dtype in (torch.float32, torch.float64))
-    step = _keras_step(model, x, modules)
+    rounded, exact = (torch_step(twin, x, dtype, model, modules) for dtype in (torch.float32, torch.float64))
+    step = keras_step(model, x, modules)
     found = {
         "logits": (
             relative(step["logits"], rounded["logits"], least=1.0),
@@ -241,7 +238,7 @@ def check_blocks(
             lambda _, args, name=name: inputs.update({name: args[0].detach()})
         )
     with torch.no_grad():
-        running(_nchw(x))
+        running(nchw(x))
     before, worst = model.get_weights(), 0.0
     for first, last, name in wanted:
         block = copy.deepcopy(twin.get_submodule(name)).train()
@@ -249,7 +246,7 @@ def check_blocks(
         with torch.no_grad():
             actual = keras.Model(*layers)(inputs[name].permute(0, 2, 3, 1), training=True)
             expected = block(inputs[name]).permute(0, 2, 3, 1)
-        distance = relative(_numpy(actual), _numpy(expected), least=1e-3)
+        distance = relative(as_numpy(actual), as_numpy(expected), least=1e-3)
         assert distance <= TRAINING, f"{name} differs by {distance:.1e}"
         worst = max(worst, distance)
         with float64():
@@ -268,84 +265,15 @@ def _check_block_float64(
     (expected * weighting).sum().backward()
     keras_x = x.permute(0, 2, 3, 1).contiguous().requires_grad_()
     actual = part(keras_x, training=True)
-    gradients = _gradients(part, (actual * weighting.permute(0, 2, 3, 1)).sum(), modules, keras_x)
+    gradients = gradients_by_name(part, (actual * weighting.permute(0, 2, 3, 1)).sum(), modules, keras_x)
     input_gradient = gradients.pop("input")
     # the part's input is declared float32, and its gradient is rounded to that
-    distance = relative(input_gradient, _numpy(torch_x.grad.permute(0, 2, 3, 1)), least=1e-3)
+    distance = relative(input_gradient, as_numpy(torch_x.grad.permute(0, 2, 3, 1)), least=1e-3)
     assert distance <= 1e-6, f"input gradient of {name} differs by {distance:.1e}"
-    pairs = [(_numpy(actual), _numpy(expected.permute(0, 2, 3, 1)))]
-    parameters = _keras_order({f"{name}.{key}": _numpy(p.grad) for key, p in block.named_parameters()}, part, modules)
+    pairs = [(as_numpy(actual), as_numpy(expected.permute(0, 2, 3, 1)))]
+    parameters = in_keras_order(
+        {f"{name}.{key}": as_numpy(p.grad) for key, p in block.named_parameters()}, part, modules
+    )
     pairs += [(gradients[key], expected) for key, expected in parameters.items()]
     worst = max(relative(a, e, least=1e-3) for a, e in pairs)
     assert worst <= EXACT, f"{name} differs by {worst:.1e} in float64"
-
-
-def _torch_step(
-    twin: nn.Module, x: np.ndarray, dtype: torch.dtype, model: keras.Model, modules: Mapping[str, str]
-) -> dict[str, Any]:
-    """One forward and backward pass of a copy of the twin; running variances as with the biased batch variance."""
-    twin = copy.deepcopy(twin).to(dtype).train()
-    before, counts = copy.deepcopy(twin.state_dict()), {}
-    for name, module in twin.named_modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.register_forward_hook(
-                lambda m, args, _, name=name: counts.update({name: args[0].numel() // m.num_features})
-            )
-    logits = twin(_nchw(x).to(dtype))
-    nn.functional.cross_entropy(logits, torch.from_numpy(labels(len(x), logits.shape[1]))).backward()
-    statistics = {}
-    for name, n in counts.items():
-        module = twin.get_submodule(name)
-        statistics[f"{name}.running_mean"] = _numpy(module.running_mean)
-        kept = (1.0 - module.momentum) * before[f"{name}.running_var"]
-        statistics[f"{name}.running_var"] = _numpy(kept + (module.running_var - kept) * (n - 1) / n)
-    gradients = _keras_order({name: _numpy(p.grad) for name, p in twin.named_parameters()}, model, modules)
-    return {"logits": _numpy(logits), "gradients": gradients, "statistics": statistics}
-
-
-def _keras_step(model: keras.Model, x: np.ndarray, modules: Mapping[str, str]) -> dict[str, Any]:
-    """One forward and backward pass of a Keras model, with the twin's names."""
-    logits = model(x, training=True)
-    loss = nn.functional.cross_entropy(logits, torch.from_numpy(labels(len(x), logits.shape[1])))
-    keys = state_keys(model, modules)
-    statistics = {
-        keys[f"{path}/{v.name}"]: _numpy(v.value)
-        for path, layer in layer_paths(model)
-        for v in layer.non_trainable_variables
-        if v.name in ("moving_mean", "moving_variance")
-    }
-    return {"logits": _numpy(logits), "gradients": _gradients(model, loss, modules), "statistics": statistics}
-
-
-def _gradients(
-    model: keras.Model, loss: torch.Tensor, modules: Mapping[str, str], x: torch.Tensor | None = None
-) -> dict[str, np.ndarray]:
-    """Returns the gradient of each of a Keras model's parameters by the twin's name, and of `x` as `input`."""
-    keys = state_keys(model, modules)
-    variables = [(path, v) for path, layer in layer_paths(model) for v in layer.trainable_variables]
-    values = torch.autograd.grad(loss, [v.value for _, v in variables] + ([] if x is None else [x]))
-    found = {} if x is None else {"input": _numpy(values[-1])}
-    for (path, variable), value in zip(variables, values, strict=False):
-        key = keys[f"{path}/{variable.name}"]
-        found[key] = _numpy(value)
-    return found
-
-
-def _keras_order(gradients: Mapping[str, np.ndarray], model: keras.Model, modules: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the twin's gradients with the axes of the Keras model's."""
-    keys, found = state_keys(model, modules), {}
-    for path, layer in layer_paths(model):
-        for v in layer.trainable_variables:
-            key = keys[f"{path}/{v.name}"]
-            # a reshape only adds the two axes of a linear layer that is a 1x1 convolution in Keras
-            found[key] = to_keras(gradients[key], flattened_shape(layer)).reshape(tuple(v.shape))
-    assert set(found) == set(gradients), "every parameter of the twin is compared"
-    return found
-
-
-def _nchw(x: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
-
-
-def _numpy(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import pytest
 import torch
-from equality import images, labels, only_torch
+from equality import images, only_torch
 from torch.utils.flop_counter import FlopCounterMode
+from twin_steps import labels
 from twins import resnet as twins
 from twins.alexnet import alexnet as twin_alexnet
 from twins.vgg import VGG
