@@ -52,7 +52,7 @@ def assert_same(left, right):
     for (images, labels), (other_images, other_labels) in zip(left, right, strict=True):
         assert labels.dtype == other_labels.dtype and images.dtype == other_images.dtype == np.float32
         np.testing.assert_array_equal(labels, other_labels)
-        np.testing.assert_allclose(images, other_images, rtol=0, atol=1e-6 / 0.2)
+        np.testing.assert_allclose(images, other_images, rtol=0, atol=1e-6)
 
 
 # Batches

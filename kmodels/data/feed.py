@@ -77,7 +77,7 @@ def training_feed(
 
     Epoch `e` is `draw_epoch(len(indices), transform, seed=seed, fold=fold, epoch=e)` on either pipeline and every
     backend: order, crops, flips, padding, rotation and resizing are the same bytes, normalised values agree within
-    1e-6 / std.
+    1e-6.
 
     Args:
         pipeline: `memory` (NumPy, from the resident array) or `tfdata` (TensorFlow's tf.data).
