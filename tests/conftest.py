@@ -3,8 +3,8 @@
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-# OpenMP threads that spin while they wait make small networks ten times slower on a busy machine
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP threads that spin for long while they wait make small networks ten times slower on a busy machine
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def pytest_configure(config):
