@@ -1,3 +1,4 @@
+import errno
 import io
 import zipfile
 
@@ -143,10 +144,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(monkeypatch, tm
     before = path.read_bytes()
 
     def full(descriptor):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match=f"disk full: '{path}'"):
         write_npz(path, tiny_arrays((4, 4, 3)))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 

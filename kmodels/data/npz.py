@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kmodels.atomic_file import replacing
 from kmodels.data.catalog import Facts
 from kmodels.data.errors import DataDamaged
 
@@ -74,21 +73,11 @@ def write_npz(path: Path, arrays: Sequence[np.ndarray]) -> None:
     channel axis, as `keras.datasets` has them.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: it cannot be written; the error names the file, and nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     x_train, y_train, x_test, y_test = arrays
     if x_train.shape[-1] == 1:
         x_train, x_test = x_train[..., 0], x_test[..., 0]
     y_train, y_test = y_train.astype(np.uint8), y_test.astype(np.uint8)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        np.savez(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
