@@ -274,7 +274,7 @@ def test_tensorflow_is_kept_off_the_gpu_unless_it_trains(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pipeline": "grain"}, r"pipeline: expected 'memory' or 'tfdata'\. Received: pipeline='grain'"),
+        ({"pipeline": "grain"}, r"pipeline: expected 'memory', 'tfdata' or 'resident'\. Received: pipeline='grain'"),
         ({"images": IMAGES[0]}, r"images: expected shape .* Received: images=\(10, 8, 3\)"),
         ({"images": IMAGES / 255}, r"images: expected dtype uint8\. Received: images='float64'"),
         ({"labels": LABELS[:-1]}, r"labels: expected 150 of them.* Received: labels=149"),
