@@ -1,0 +1,146 @@
+"""The optimizers of `kmodels.optimizers` on whole lists of tensors, in few passes over memory.
+
+Sums are rounded in other places than in the optimizers' own `update_step`, so results agree within float32 rounding.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from kmodels.torch_step.updates import UpdateRule
+
+__all__ = ["TorchAdamRule", "TorchNAdamRule", "TorchSGDRule"]
+
+
+class _WithL2(UpdateRule):
+    """L2 in the gradient, and PyTorch's clipping by the norm of all gradients."""
+
+    def _clipped(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
+        largest = self.optimizer.global_clipnorm
+        if largest is None:
+            return super()._clipped(gradients)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2, torch.float32)))
+        return list(torch._foreach_mul(gradients, torch.clamp(largest / (norm + 1e-6), max=1.0)))
+
+    def _penalised(
+        self, values: list[torch.Tensor], gradients: list[torch.Tensor], decayed: list[bool]
+    ) -> list[torch.Tensor]:
+        l2 = self.optimizer.l2
+        if l2 == 0.0 or not any(decayed):
+            return gradients
+        if all(decayed):
+            return list(torch._foreach_add(gradients, values, alpha=l2))
+        pairs = zip(gradients, values, decayed, strict=True)
+        return [torch.add(gradient, value, alpha=l2) if chosen else gradient for gradient, value, chosen in pairs]
+
+
+class TorchSGDRule(_WithL2):
+    """`kmodels.optimizers.SGD`."""
+
+    numbers = ("l2", "momentum", "nesterov")
+
+    def _lists(self) -> tuple[str, ...]:
+        return ("_buffers",) if self.optimizer.momentum else ()
+
+    def _update(
+        self,
+        values: list[torch.Tensor],
+        gradients: list[torch.Tensor],
+        slots: list[list[torch.Tensor]],
+        scalars: list[torch.Tensor],
+        step: torch.Tensor,
+        rate: torch.Tensor,
+    ) -> None:
+        directions = gradients
+        if slots:
+            (directions,) = slots
+            torch._foreach_mul_(directions, self.optimizer.momentum)
+            torch._foreach_add_(directions, gradients)
+            if self.optimizer.nesterov:
+                directions = list(torch._foreach_add(gradients, directions, alpha=self.optimizer.momentum))
+        torch._foreach_sub_(values, torch._foreach_mul(directions, rate))
+
+
+class TorchAdamRule(_WithL2):
+    """`kmodels.optimizers.Adam` and `AdamW`."""
+
+    numbers = ("l2", "beta_1", "beta_2", "epsilon")
+
+    def _lists(self) -> tuple[str, ...]:
+        return ("_momentums", "_velocities")
+
+    def _update(
+        self,
+        values: list[torch.Tensor],
+        gradients: list[torch.Tensor],
+        slots: list[list[torch.Tensor]],
+        scalars: list[torch.Tensor],
+        step: torch.Tensor,
+        rate: torch.Tensor,
+    ) -> None:
+        beta_1, beta_2 = self.optimizer.beta_1, self.optimizer.beta_2
+        means, squares = slots
+        _move_moments(means, squares, gradients, beta_1, beta_2)
+        root = torch.sqrt(_bias_correction(beta_2, step))
+        # value - size · mean / (√square + epsilon · root) with the size moved into the denominator: one pass less
+        inverse = _bias_correction(beta_1, step) / (rate * root)
+        denominators = torch._foreach_sqrt(squares)
+        torch._foreach_add_(denominators, self.optimizer.epsilon * root)
+        torch._foreach_mul_(denominators, inverse)
+        torch._foreach_addcdiv_(values, means, denominators, value=-1.0)
+
+
+class TorchNAdamRule(_WithL2):
+    """`kmodels.optimizers.NAdam`."""
+
+    numbers = ("l2", "beta_1", "beta_2", "epsilon", "momentum_decay")
+
+    def _lists(self) -> tuple[str, ...]:
+        return ("_momentums", "_velocities")
+
+    def _scalars(self) -> tuple[str, ...]:
+        return ("_momentum_product",)
+
+    def _update(
+        self,
+        values: list[torch.Tensor],
+        gradients: list[torch.Tensor],
+        slots: list[list[torch.Tensor]],
+        scalars: list[torch.Tensor],
+        step: torch.Tensor,
+        rate: torch.Tensor,
+    ) -> None:
+        means, squares = slots
+        _move_moments(means, squares, gradients, self.optimizer.beta_1, self.optimizer.beta_2)
+        momentum, following = self._momentum(step + 1), self._momentum(step + 2)
+        (product,) = scalars
+        product.mul_(momentum)
+        numerators = torch._foreach_mul(gradients, rate * (1.0 - momentum) / (1.0 - product))
+        torch._foreach_add_(numerators, torch._foreach_mul(means, rate * following / (1.0 - product * following)))
+        denominators = torch._foreach_sqrt(squares)
+        torch._foreach_div_(denominators, torch.sqrt(_bias_correction(self.optimizer.beta_2, step)))
+        torch._foreach_add_(denominators, self.optimizer.epsilon)
+        torch._foreach_addcdiv_(values, numerators, denominators, value=-1.0)
+
+    def _momentum(self, step: torch.Tensor) -> torch.Tensor:
+        exponent = step.to(torch.float32) * (self.optimizer.momentum_decay * math.log(0.96))
+        return self.optimizer.beta_1 * (1.0 - 0.5 * torch.exp(exponent))
+
+
+def _bias_correction(beta: float, step: torch.Tensor) -> torch.Tensor:
+    """1 - beta^(step + 1) to the last digits of float32; -expm1(-inf) is 1 where beta is 0."""
+    return -torch.expm1((step + 1).to(torch.float32) * (math.log(beta) if beta > 0.0 else -math.inf))
+
+
+def _move_moments(
+    means: list[torch.Tensor],
+    squares: list[torch.Tensor],
+    gradients: list[torch.Tensor],
+    beta_1: float,
+    beta_2: float,
+) -> None:
+    torch._foreach_lerp_(means, gradients, 1 - beta_1)
+    torch._foreach_mul_(squares, beta_2)
+    torch._foreach_addcmul_(squares, gradients, gradients, value=1 - beta_2)
