@@ -12,7 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from kmodels.augment import Draws, Transform, apply, draw_epoch, scale_and_shift
 from kmodels.geometry import rotation_terms
-from kmodels.torch_step.prepare import prepare
+from kmodels.torch_step.prepare import prepare, prepare_traced
 
 MEAN, STD = (0.49, 0.0, 0.44, 0.5), (0.25, 1.0, 0.26, 1e-3)
 
@@ -59,6 +59,7 @@ def assert_bytes(prepared, expected):
         assert tensor.numpy().tobytes() == array.tobytes()
 
 
+BOTH = pytest.mark.parametrize("prepare", [prepare, prepare_traced], ids=["operator", "traced"])
 CASES = pytest.mark.parametrize(
     "changes",
     [
@@ -78,9 +79,10 @@ def case(changes, channels=3):
     return dataclasses.replace(transform, **changes), images
 
 
+@BOTH
 @settings(deadline=None, max_examples=200)
 @given(cases())
-def test_the_bytes_are_those_of_numpy(case):
+def test_the_bytes_are_those_of_numpy(prepare, case):
     transform, images, seed = case
     made, expected = arguments(transform, images, seed)
     before = made[0].clone()
@@ -88,17 +90,19 @@ def test_the_bytes_are_those_of_numpy(case):
     assert torch.equal(made[0], before), "the resident images stay as they are"
 
 
+@BOTH
 @settings(deadline=None, max_examples=50)
 @given(cases())
-def test_without_choices_nothing_is_augmented(case):
+def test_without_choices_nothing_is_augmented(prepare, case):
     transform, images, _ = case
     order = torch.tensor([len(images) - 1, 0, 0])  # any images in any order, more than once
     prepared = prepare(torch.from_numpy(images), torch.arange(len(images)), {"indices": order}, transform)
     assert_bytes(prepared, (apply(images[order.numpy()], None, transform), order.numpy()))
 
 
+@BOTH
 @CASES
-def test_what_was_recorded_on_one_batch_is_right_for_the_next(changes):
+def test_what_was_recorded_on_one_batch_is_right_for_the_next(prepare, changes):
     transform, images = case(changes)
     made, _ = arguments(transform, images, seed=1)
     recorded = make_fx(lambda *each: prepare(*each, transform), tracing_mode="fake")(*made)
@@ -108,8 +112,9 @@ def test_what_was_recorded_on_one_batch_is_right_for_the_next(changes):
     assert not constants, "a constant would be copied to the device in each step"
 
 
+@BOTH
 @CASES
-def test_dynamo_takes_it_as_one_graph(changes):
+def test_dynamo_takes_it_as_one_graph(prepare, changes):
     transform, images = case(changes)
     counter = CompileCounter()
     compiled = torch.compile(prepare, backend=counter, fullgraph=True, dynamic=False)
@@ -120,8 +125,11 @@ def test_dynamo_takes_it_as_one_graph(changes):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # inductor imports it
+@BOTH
 @CASES
-def test_compiled_by_inductor_it_keeps_the_levels_and_comes_within_a_millionth(changes):
+def test_compiled_by_inductor_it_keeps_the_levels_and_comes_within_a_millionth(prepare, changes):
+    torch._dynamo.reset()
     transform, images = case(changes)
     levels = dataclasses.replace(transform, mean=(0.0,) * 3, std=(1 / 255,) * 3)
     for each, tolerance in ((levels, 0.0), (transform, 1e-6)):
@@ -132,7 +140,8 @@ def test_compiled_by_inductor_it_keeps_the_levels_and_comes_within_a_millionth(c
         np.testing.assert_array_equal(prepared[1].numpy(), expected[1])
 
 
-def test_the_scale_of_every_channel_is_the_one_all_pipelines_use():
+@BOTH
+def test_the_scale_of_every_channel_is_the_one_all_pipelines_use(prepare):
     rng = np.random.default_rng(0)
     for _ in range(200):
         mean, std = rng.uniform(0, 1, 2), rng.uniform(1e-3, 1, 2)
@@ -142,15 +151,17 @@ def test_the_scale_of_every_channel_is_the_one_all_pipelines_use():
         assert prepared.numpy().tobytes() == scale_and_shift(transform)[1].tobytes()
 
 
-def test_labels_may_be_one_hot():
+@BOTH
+def test_labels_may_be_one_hot(prepare):
     transform, images = case({})
     one_hot = torch.eye(6)
     _, labels = prepare(torch.from_numpy(images), one_hot, {"indices": torch.tensor([4, 1])}, transform)
     assert torch.equal(labels, one_hot[[4, 1]])
 
 
+@BOTH
 @pytest.mark.parametrize("wrong", [{"flips"}, {"offsets", "flips", "terms"}])
-def test_other_choices_than_the_transforms_are_refused(wrong):
+def test_other_choices_than_the_transforms_are_refused(prepare, wrong):
     transform, images = case({"crop_padding": 2, "flip": True})
     every = dataclasses.replace(transform, rotation_degrees=5.0)
     (resident, labels, draws), _ = arguments(every, images)
@@ -159,10 +170,25 @@ def test_other_choices_than_the_transforms_are_refused(wrong):
         prepare(resident, labels, draws, transform)
 
 
-def test_images_that_do_not_fit_are_refused():
+@BOTH
+def test_images_that_do_not_fit_are_refused(prepare):
     transform, images = case({})
     draws = {"indices": torch.tensor([0])}
     with pytest.raises(ValueError, match=r"images: expected dtype uint8\. Received: images=torch.float32"):
         prepare(torch.from_numpy(images).float(), torch.arange(6), draws, transform)
     with pytest.raises(ValueError, match=r"mean: expected 1 numbers"):
         prepare(torch.from_numpy(images[..., :1].copy()), torch.arange(6), draws, transform)
+
+
+@CASES
+def test_the_operator_is_what_it_is_registered_as(changes):
+    """Its shapes, strides and types without running it, that it writes to no argument, and that it compiles."""
+    transform, images = case(changes)
+    (resident, labels, draws), _ = arguments(transform, images)
+    choices = [draws.get(name) for name in ("indices", "offsets", "flips", "terms")]
+    fields = (transform.mean, transform.std, transform.image_size, transform.resize, transform.crop_padding)
+    torch.library.opcheck(
+        torch.ops.kmodels.prepare,
+        (resident, labels, *choices, *fields),
+        test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_static"),
+    )
