@@ -163,7 +163,14 @@ class Run:
 
 # Recipe fields that came after the first committed run, with the value that means "as before": a field enters the key
 # only when it differs from that value, so adding one leaves every earlier key as it was.
-_NEUTRAL: dict[str, Any] = {}
+_NEUTRAL: dict[str, Any] = {
+    "schedule": {"kind": "constant"},
+    "momentum": 0.0,
+    "nesterov": False,
+    "l2": 0.0,
+    "weight_decay": 0.0,
+    "clip_norm": None,
+}
 
 _RUN_NAME = re.compile(r"[0-9a-f]{20}\.json")
 _LARGEST = 2**26  # bytes of a run file: far more than ten thousand predictions and a thousand epochs take

@@ -215,8 +215,9 @@ class Cosine(_Schedule):
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """Lets the rate rise in a straight line, a little every step, then hands over to another schedule.
 
-    The other schedule counts its steps from there. Step s of the W first ones has (s + 1)/W of the other schedule's first rate: PyTorch's
-    `LinearLR(start_factor=1/W, total_iters=W - 1)`, moved on every step.
+    Step s of the W first ones has (s + 1)/W of the other schedule's first rate: PyTorch's
+    `LinearLR(start_factor=1/W, total_iters=W - 1)`, moved on every step. The other schedule counts its steps from
+    there.
 
     Args:
         schedule: what follows.

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from kmodels.atomic_file import write_atomically
 from kmodels.results import Predictions, Run, load_runs, read_run, run_key, write_run
-from kmodels.spec import Recipe, Split
+from kmodels.spec import Recipe, Schedule, Split
 
 RECIPE = Recipe(
     model="lenet",
@@ -90,13 +90,50 @@ def test_every_recipe_field_moves_the_key():
         "epochs": 29,
         "batch_size": 64,
         "drop_last": True,
+        "optimizer": "adamw",
         "learning_rate": 1e-3,
+        "schedule": Schedule(kind="exponential", gamma=0.9),
+        "l2": 1e-5,
+        "weight_decay": 0.01,
+        "clip_norm": 10.0,
         "precision": "mixed_bfloat16",
     }
-    missing = set(RECIPE.as_dict()) - set(other) - {"optimizer"}  # there is only one optimizer so far
-    assert not missing
-    keys = {run_key(RECIPE.change(**{name: value}), **ASKED) for name, value in other.items()}
-    assert len(keys | {run_key(RECIPE, **ASKED)}) == len(other) + 1
+    sgd = RECIPE.change(optimizer="sgd", momentum=0.9)  # what only SGD has
+    assert set(RECIPE.as_dict()) == {*other, "momentum", "nesterov"}
+    recipes = [RECIPE, *(RECIPE.change(**{name: value}) for name, value in other.items())]
+    recipes += [sgd, sgd.change(momentum=0.5), sgd.change(nesterov=True)]
+    assert len({run_key(recipe, **ASKED) for recipe in recipes}) == len(recipes)
+
+
+def test_every_schedule_has_its_own_key():
+    schedules = [
+        Schedule(),
+        Schedule(kind="step", step_epochs=2, gamma=0.9),
+        Schedule(kind="step", step_epochs=3, gamma=0.9),
+        Schedule(kind="multistep", milestones=(20, 30), gamma=0.1),
+        Schedule(kind="multistep", milestones=(20,), gamma=0.1),
+        Schedule(kind="exponential", gamma=0.9),
+        Schedule(kind="exponential", gamma=0.9, warmup_epochs=1),
+        Schedule(kind="cosine"),
+        Schedule(kind="cosine", warmup_epochs=1),
+        Schedule(kind="cosine", final_fraction=0.1),
+    ]
+    recipes = [RECIPE.change(schedule=schedule) for schedule in schedules]
+    keys = [run_key(recipe, **ASKED) for recipe in recipes]
+    assert len(set(keys)) == len(keys)
+    read = [Recipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) for recipe in recipes]
+    assert [run_key(recipe, **ASKED) for recipe in read] == keys
+
+
+def test_fields_that_came_later_leave_the_key_of_a_file_without_them(tmp_path):
+    path = write_run(run(), tmp_path)
+    values = json.loads(path.read_text())
+    later = ("schedule", "momentum", "nesterov", "l2", "weight_decay", "clip_norm")
+    values["recipe"] = {name: value for name, value in values["recipe"].items() if name not in later}
+    path.write_text(json.dumps(values))
+    found = read_run(path)
+    assert found.key == KEY
+    assert Recipe.from_dict(found.recipe) == RECIPE
 
 
 def test_a_run_comes_back_as_it_was(tmp_path):

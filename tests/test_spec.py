@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodels.claims import Claim, Row
-from kmodels.spec import Experiment, Recipe, Split, grid
+from kmodels.spec import Experiment, Recipe, Schedule, Split, grid
 from kmodels.tasks import Task
 
 SPLIT = Split(kind="kfold", folds=2)
@@ -41,11 +41,59 @@ def experiment(**changes):
         ("normalization", "none"),
         ("resize", "crop"),
         ("optimizer", "adamw2"),
+        ("schedule", "cosine"),
+        ("momentum", 0.9),  # of Adam
+        ("nesterov", True),
+        ("l2", -1e-5),
+        ("weight_decay", float("inf")),
+        ("clip_norm", 0.0),
     ],
 )
 def test_a_recipe_names_the_field_what_was_expected_and_what_came(field, value):
     with pytest.raises(ValueError, match=rf"{field}: expected .* Received: {field}="):
         recipe(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"kind": "linear"}, "kind"),
+        ({"kind": "constant", "gamma": 0.9}, "gamma"),
+        ({"kind": "step", "gamma": 0.9}, "step_epochs"),
+        ({"kind": "step", "step_epochs": 2, "gamma": 0.0}, "gamma"),
+        ({"kind": "step", "step_epochs": 2, "warmup_epochs": 1}, "warmup_epochs"),
+        ({"kind": "multistep", "gamma": 0.1}, "milestones"),
+        ({"kind": "multistep", "gamma": 0.1, "milestones": (30, 20)}, "milestones"),
+        ({"kind": "exponential", "final_fraction": 0.1}, "final_fraction"),
+        ({"kind": "cosine", "warmup_epochs": -1}, "warmup_epochs"),
+        ({"kind": "cosine", "final_fraction": 1.1}, "final_fraction"),
+    ],
+)
+def test_a_schedule_refuses_what_its_kind_does_not_have(fields, name):
+    with pytest.raises(ValueError, match=rf"{name}: expected .* Received: {name}="):
+        Schedule(**fields)
+
+
+def test_warming_up_takes_fewer_epochs_than_there_are():
+    warming = Schedule(kind="cosine", warmup_epochs=5)
+    assert recipe(epochs=6, schedule=warming).schedule == warming
+    with pytest.raises(ValueError, match="warmup_epochs: expected fewer than the 5 epochs"):
+        recipe(epochs=5, schedule=warming)
+
+
+def test_momentum_is_for_sgd():
+    assert recipe(optimizer="sgd", momentum=0.9, nesterov=True).nesterov
+    with pytest.raises(ValueError, match="nesterov: expected False where momentum is 0"):
+        recipe(optimizer="sgd", nesterov=True)
+    with pytest.raises(ValueError, match="momentum: expected 0 for optimizer='nadam'"):
+        recipe(optimizer="nadam", momentum=0.9)
+
+
+def test_a_recipe_from_before_there_were_schedules_has_a_constant_rate():
+    values = recipe().as_dict()
+    for name in ("schedule", "momentum", "nesterov", "l2", "weight_decay", "clip_norm"):
+        del values[name]
+    assert Recipe.from_dict(values) == recipe()
 
 
 @pytest.mark.parametrize(
@@ -80,9 +128,26 @@ def test_a_change_reaches_fields_and_builder_arguments_and_refuses_other_names()
         st.builds(lambda k: Split(kind="kfold", folds=k), st.integers(2, 20)),
         st.builds(lambda f: Split(kind="holdout", validation_fraction=f), st.floats(0.01, 0.99)),
     ),
+    schedule=st.sampled_from(
+        [
+            Schedule(),
+            Schedule(kind="multistep", milestones=(20, 30), gamma=0.1),
+            Schedule(kind="cosine", final_fraction=0.1),
+        ]
+    ),
+    clip_norm=st.none() | st.floats(0.1, 10),
 )
-def test_a_recipe_survives_json(epochs, dropout, head, split):
-    before = recipe(epochs=epochs, model_args={"dropout": dropout}, head=head, split=split)
+def test_a_recipe_survives_json(epochs, dropout, head, split, schedule, clip_norm):
+    before = recipe(
+        epochs=epochs,
+        model_args={"dropout": dropout},
+        head=head,
+        split=split,
+        schedule=schedule,
+        clip_norm=clip_norm,
+        optimizer="sgd",
+        momentum=0.9,
+    )
     assert Recipe.from_dict(json.loads(json.dumps(before.as_dict()))) == before
 
 
@@ -95,7 +160,7 @@ def test_a_recipe_with_a_sequence_among_the_builders_arguments_survives_json(mem
 def test_a_recipe_from_other_fields_is_refused():
     values = recipe().as_dict()
     with pytest.raises(ValueError, match="expected the fields of Recipe"):
-        Recipe.from_dict({**values, "momentum": 0.9})
+        Recipe.from_dict({**values, "dampening": 0.9})
     del values["split"]
     with pytest.raises(ValueError, match="expected the fields of Recipe"):
         Recipe.from_dict(values)
