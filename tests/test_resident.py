@@ -93,6 +93,17 @@ def test_on_a_cpu_the_images_are_not_copied_and_may_be_read_only():
     assert held.x.source.images.data_ptr() == images.ctypes.data
 
 
+def test_feeds_of_one_array_share_it_on_the_device_and_another_array_is_another():
+    images = IMAGES.astype(np.uint8, order="F")  # must be copied
+    first, second = (evaluation_feed("resident", images, LABELS, part, PLAIN).x for part in (PART, PART[:5]))
+    assert first.source.images is second.source.images and first.source.labels is second.source.labels
+    for level in range(5):  # arrays that are gone, and whose ids come again
+        images = np.full((2, 10, 8, 3), level, np.uint8)
+        held = evaluation_feed("resident", images, np.arange(2), np.arange(2), PLAIN)
+        assert int(held.x.source.images.max()) == level
+        del images, held
+
+
 @pytest.mark.parametrize(("drop_last", "partial"), [(False, 11), (True, None)])
 def test_keras_is_told_the_sizes(drop_last, partial):
     x = feed("resident", drop_last=drop_last).x
@@ -209,6 +220,16 @@ def test_evaluate_may_be_repeated():
         model.seen.clear()
         model.evaluate(held.x, steps=steps, verbose=0)
         assert model.seen == [[50], [50], [7]]
+
+
+def test_a_stock_model_evaluates_and_predicts_it_prepared(by_memory):
+    model = compiled(keras.Model)
+    model.set_weights(by_memory[0])
+    resident, memory = (evaluation_feed(each, IMAGES, LABELS, PART, PLAIN).x for each in ("resident", "memory"))
+    np.testing.assert_array_equal(
+        model.predict(resident.prepared(), verbose=0), model.predict(memory, verbose=0), strict=True
+    )
+    assert model.evaluate(resident.prepared(), verbose=0) == model.evaluate(memory, verbose=0)
 
 
 def test_fit_without_steps_per_epoch_is_an_error():

@@ -105,14 +105,6 @@ def _normalise(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return values.mul_(scale).add_(shift).reshape(images.shape)
 
 
-torch.library.define(
-    "kmodels::prepare",
-    "(Tensor images, Tensor labels, Tensor indices, Tensor? offsets, Tensor? flips, Tensor? terms,"
-    " float[] mean, float[] std, int? image_size, str resize, int crop_padding) -> (Tensor, Tensor)",
-)
-
-
-@torch.library.impl("kmodels::prepare", "cpu")
 def _prepare_on_cpu(
     images: Tensor,
     labels: Tensor,
@@ -132,7 +124,6 @@ def _prepare_on_cpu(
     return _normalise(batch, *_factors(transform, batch.shape[1] * batch.shape[2])), labels.index_select(0, indices)
 
 
-@torch.library.register_fake("kmodels::prepare")
 def _shapes(
     images: Tensor,
     labels: Tensor,
@@ -163,3 +154,12 @@ def _transform(
 def _factors(transform: Transform, area: int) -> tuple[Tensor, Tensor]:
     scale, shift = (torch.from_numpy(per_channel).repeat(area) for per_channel in scale_and_shift(transform))
     return scale, shift
+
+
+torch.library.define(
+    "kmodels::prepare",
+    "(Tensor images, Tensor labels, Tensor indices, Tensor? offsets, Tensor? flips, Tensor? terms,"
+    " float[] mean, float[] std, int? image_size, str resize, int crop_padding) -> (Tensor, Tensor)",
+)
+torch.library.impl("kmodels::prepare", "cpu", _prepare_on_cpu)
+torch.library.register_fake("kmodels::prepare", _shapes)

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,18 @@ class ResidentBatch:
         return len(self.draws["indices"])
 
 
+@dataclass(frozen=True, eq=False)
+class _Upload:
+    """An array and where it lies on the device. It keeps the array, so that no other array can get its id."""
+
+    array: npt.NDArray[Any]
+    tensor: Tensor
+
+
+_uploads: WeakValueDictionary[tuple[int, str], _Upload] = WeakValueDictionary()
+"""By id and device: the feeds of one run, for training and for evaluation, share what they read."""
+
+
 class _Batches(DataAdapter):  # type: ignore[misc, unused-ignore]
     """What Keras asks of every feed, from the number of images, the batch size and the steps of an epoch."""
 
@@ -103,7 +116,8 @@ class ResidentBatches(_Batches):
     `prepared()`.
 
     Args:
-        images: uint8 `(n, height, width, channels)`; on a CPU the array itself is read, and must not be written to.
+        images: uint8 `(n, height, width, channels)`, not to be written to while a feed of it is used: on a CPU the
+            array itself is read, and on another device all feeds of it share one copy.
         labels: `(n, ...)`, likewise.
         indices: which images take part, `(count,)`.
         transform: what is done to them.
@@ -140,7 +154,8 @@ class ResidentBatches(_Batches):
         self._indices, self._draws = np.asarray(indices, np.int64), draws
         self._device = torch.device(current_device())
         self._padding = -steps % steps_per_execution
-        self.source = ResidentSource(self._upload(images), self._upload(labels), transform)
+        self._shared = self._once(images), self._once(labels)
+        self.source = ResidentSource(self._shared[0].tensor, self._shared[1].tensor, transform)
 
     def prepared(self) -> PreparedBatches:
         """The same batches as `(images, labels)`, prepared before the step, for any model and any step."""
@@ -167,6 +182,13 @@ class ResidentBatches(_Batches):
         if drawn.angles is not None:
             arrays["terms"] = rotation_terms(drawn.angles)
         return {name: self._upload(values) for name, values in arrays.items()}
+
+    def _once(self, array: npt.NDArray[Any]) -> _Upload:
+        key = id(array), str(self._device)
+        upload = _uploads.get(key)
+        if upload is None:
+            upload = _uploads[key] = _Upload(array, self._upload(array))
+        return upload
 
     def _upload(self, array: npt.NDArray[Any]) -> Tensor:
         with warnings.catch_warnings():
