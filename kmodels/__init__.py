@@ -11,15 +11,33 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 if TYPE_CHECKING:
+    from kmodels.acceleration import accelerate, explain
     from kmodels.claims import Claim, Reported, Row
     from kmodels.cli import main
+    from kmodels.crossval import cross_validate
     from kmodels.prediction import predict
     from kmodels.spec import Experiment, Recipe, Split, grid
 
 __version__ = "0.1.0"
-__all__ = ["Claim", "Experiment", "Recipe", "Reported", "Row", "Split", "__version__", "grid", "main", "predict"]
+__all__ = [
+    "Claim",
+    "Experiment",
+    "Recipe",
+    "Reported",
+    "Row",
+    "Split",
+    "__version__",
+    "accelerate",
+    "cross_validate",
+    "explain",
+    "grid",
+    "main",
+    "predict",
+]
 
 _HOME = {
+    **dict.fromkeys(("accelerate", "explain"), "kmodels.acceleration"),
+    "cross_validate": "kmodels.crossval",
     "main": "kmodels.cli",
     "predict": "kmodels.prediction",
     **dict.fromkeys(("Claim", "Reported", "Row"), "kmodels.claims"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import torch
 
-__all__ = ["DataAdapter", "KerasInternalMissing", "current_device"]
+__all__ = ["DataAdapter", "KerasInternalMissing", "current_device", "stock_function", "unpack_batch"]
 
 
 class KerasInternalMissing(ImportError):
@@ -34,3 +36,31 @@ def current_device() -> str:
         KerasInternalMissing: this Keras keeps it elsewhere.
     """
     return str(_private("keras.src.backend.torch.core", "get_device")())
+
+
+def unpack_batch(data: Any) -> tuple[Any, Any, Any]:
+    """Returns `(x, y, sample_weight)` of what a feed yields, with None for what is not there."""
+    x, y, sample_weight = _private("keras.src.trainers.data_adapters.data_adapter_utils", "unpack_x_y_sample_weight")(
+        data
+    )
+    return x, y, sample_weight
+
+
+def stock_function(model: keras.Model, kind: str) -> Callable[[Any], Any]:
+    """Returns Keras' own step over one batch.
+
+    Args:
+        model: a compiled model.
+        kind: `train`, `test` or `predict`.
+    """
+    step = getattr(model, f"{kind}_step")
+    if model.jit_compile is True:
+        step = torch.compile(step)  # what Keras' trainer does
+    if kind == "train":
+        return step  # type: ignore[no-any-return]
+
+    def without_gradients(data: Any) -> Any:
+        with torch.no_grad():
+            return step(data)
+
+    return without_gradients

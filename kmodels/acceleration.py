@@ -1,0 +1,110 @@
+"""`accelerate(model)`: `fit` on the PyTorch backend with the whole training step recorded as one graph."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+
+from kmodels.checks import require
+
+__all__ = ["Mode", "accelerate", "explain"]
+
+Mode = Literal["auto", "record", "compile"]
+_STEPS = "_kmodels_steps"
+
+
+def accelerate(model: Any, *, mode: Mode = "auto", steps: int | None = None, exact: bool = False) -> Any:
+    """Makes `fit` and `evaluate` of a Keras model faster on the PyTorch backend; nothing else about it changes.
+
+    The whole step (forward, loss, backward, optimizer, metrics) is recorded once for each shape of batch, without
+    computing anything, and replayed from then on, compiled where that pays. Convolutions, poolings, dense layers and
+    batch normalisation run on PyTorch's own kernels without copies. Callbacks, schedules, metrics, sample weights,
+    validation, a short last batch and `steps_per_execution` work as before; files that are saved are those of the
+    plain model. What cannot be recorded is trained by Keras' own step, with one warning that names the cause.
+
+    Python code in losses, metrics and layers runs while a step is recorded and not again, as under `jit` on the other
+    backends. Masks of `keras.layers.Dropout` are drawn from the layer's seed and a count of calls, so they repeat, and
+    are not those that Keras would draw.
+
+    Args:
+        model: a built functional or sequential model; compiled now or later.
+        mode: `record` never compiles, `compile` does at once, `auto` once it has paid: after as many steps as compiling
+            costs, by the work counted in the recorded graph and never by a clock.
+        steps: training steps that are ahead, where they are known: `auto` then compiles at once or never.
+        exact: record Keras' own operations, so that the weights are those of Keras' step to the last bit; slower, and
+            never compiled.
+
+    Returns:
+        The same model. On JAX and TensorFlow it is as it was: Keras compiles its step there.
+
+    Raises:
+        ValueError: an argument is outside its range, or the model is not built.
+
+    Example:
+        >>> import numpy as np
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+        >>> model.compile("sgd", "mse")
+        >>> history = accelerate(model).fit(np.ones((4, 8)), np.ones((4, 1)), epochs=2, verbose=0)
+        >>> history.history["loss"][1] < history.history["loss"][0]
+        True
+    """
+    built = isinstance(model, keras.Model) and model.built
+    require(built, "model", "a built Keras model", getattr(model, "name", model))
+    require(mode in ("auto", "record", "compile"), "mode", "'auto', 'record' or 'compile'", mode)
+    positive = steps is None or (type(steps) is int and steps >= 1)
+    require(positive, "steps", "None or an integer, 1 or more", steps)
+    require(not (exact and mode == "compile"), "exact", "False with mode='compile'", exact)
+    if keras.backend.backend() != "torch":
+        return model
+    from kmodels.torch_step.functions import StepFunctions  # imports PyTorch: only where it is the backend
+
+    functions = StepFunctions(model, mode="record" if exact else mode, steps=steps, kernels=not exact)
+
+    def make_train_function(force: bool = False) -> None:
+        if model.train_function is None or force:
+            functions.reset()
+        model.train_function = functions.train
+
+    def make_test_function(force: bool = False) -> None:
+        model.test_function = functions.test
+
+    def make_predict_function(force: bool = False) -> None:
+        model.predict_function = functions.predict
+
+    # Into the instance's dictionary: Keras' own `__setattr__` would track them, and a saved file must not know of them.
+    model.__dict__.update(
+        {
+            _STEPS: functions,
+            "make_train_function": make_train_function,
+            "make_test_function": make_test_function,
+            "make_predict_function": make_predict_function,
+        }
+    )
+    model.train_function = model.test_function = model.predict_function = None
+    return model
+
+
+def explain(model: Any) -> str:
+    """Returns how an accelerated model is trained, in a few lines: what was recorded, what was not, and why.
+
+    Args:
+        model: what `accelerate` returned.
+
+    Raises:
+        ValueError: the model was not given to `accelerate`.
+
+    Example:
+        >>> inputs = keras.Input((8,))
+        >>> model = accelerate(keras.Model(inputs, keras.layers.Dense(1)(inputs)))
+        >>> explain(model).splitlines()[-1] if keras.backend.backend() == "torch" else "nothing recorded yet"
+        'nothing recorded yet'
+    """
+    functions = getattr(model, _STEPS, None)
+    if functions is None and keras.backend.backend() != "torch":
+        return f"backend {keras.backend.backend()}: Keras compiles the step itself"
+    if functions is None:
+        expected = "one that accelerate() was called on"
+        raise ValueError(f"model: expected {expected}. Received: model={getattr(model, 'name', model)!r}")
+    return "\n".join(functions.describe())

@@ -1,0 +1,176 @@
+"""Layers computed by PyTorch's own kernels, in the layout that Keras' channels-last tensors already have.
+
+A Keras tensor `(batch, height, width, channels)` seen as `(batch, channels, height, width)` is what PyTorch calls
+channels last: a view, no copy. Keras' torch backend makes contiguous copies around every convolution and pooling, and
+builds batch normalisation of elementary operations; here the same layers hand views to the kernels. While a step is
+recorded, `substituted` puts these functions in the place of the `call` of the layers they know, so that everything
+else that Keras does around a call (casts, masks, losses) stays Keras' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import keras
+import torch
+from torch.nn import functional
+
+from kmodels.torch_step.keyed_dropout import keep_mask
+
+__all__ = ["substituted", "substitutes"]
+
+_Call = Callable[..., torch.Tensor]
+
+
+def substitutes(model: keras.Model) -> dict[keras.layers.Layer, _Call]:
+    """Returns for each layer that is known, in a setting that is known, the function computing it; nested ones too."""
+    found = {}
+    for layer in _leaves(model):
+        make = _KINDS.get(type(layer))
+        if make is not None and (call := make(layer)) is not None:
+            found[layer] = call
+    return found
+
+
+@contextmanager
+def substituted(model: keras.Model) -> Iterator[None]:
+    """Lets the known layers of a model be computed by the functions of `substitutes` while the block runs."""
+    replaced = substitutes(model)
+    try:
+        for layer, call in replaced.items():
+            layer.__dict__["call"] = call  # not setattr, which Keras tracks
+        yield
+    finally:
+        for layer in replaced:
+            layer.__dict__.pop("call", None)
+
+
+def _leaves(model: Any) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+def _images(inputs: torch.Tensor) -> torch.Tensor:
+    return inputs.permute(0, 3, 1, 2)
+
+
+def _back(outputs: torch.Tensor) -> torch.Tensor:
+    return outputs.permute(0, 2, 3, 1)
+
+
+def _convolution(layer: Any) -> _Call | None:
+    if layer.data_format != "channels_last" or layer.quantization_mode or layer.lora_enabled:
+        return None
+    padding = _padding(layer.padding, layer.kernel_size, layer.strides, layer.dilation_rate)
+    if padding is None:
+        return None
+
+    def call(inputs: torch.Tensor, training: bool | None = None) -> torch.Tensor:
+        kernel = layer.kernel.value if isinstance(layer.kernel, keras.Variable) else layer.kernel
+        bias = layer.bias.value if layer.use_bias else None
+        outputs = functional.conv2d(
+            _images(inputs),
+            kernel.permute(3, 2, 0, 1),
+            bias,
+            stride=layer.strides,
+            padding=padding,
+            dilation=layer.dilation_rate,
+            groups=layer.groups,
+        )
+        outputs = _back(outputs)
+        return outputs if layer.activation is None else layer.activation(outputs)
+
+    return call
+
+
+def _padding(name: str, window: tuple[int, ...], strides: tuple[int, ...], dilation: Any) -> tuple[int, ...] | None:
+    """Returns the zeros on each side, or None where they are not the same on both: PyTorch pads only evenly."""
+    if name == "valid":
+        return (0,) * len(window)
+    spread = [rate * (size - 1) for size, rate in zip(window, dilation, strict=True)]
+    if name == "same" and all(step == 1 for step in strides) and all(extra % 2 == 0 for extra in spread):
+        return tuple(extra // 2 for extra in spread)
+    return None
+
+
+def _pooling(layer: Any, kernel: Callable[..., torch.Tensor]) -> _Call | None:
+    if layer.data_format != "channels_last" or layer.padding != "valid":
+        return None
+
+    def call(inputs: torch.Tensor) -> torch.Tensor:
+        return _back(kernel(_images(inputs), layer.pool_size, layer.strides))
+
+    return call
+
+
+def _dense(layer: Any) -> _Call | None:
+    if layer.quantization_mode or layer.lora_enabled:
+        return None
+
+    def call(inputs: torch.Tensor, training: bool | None = None) -> torch.Tensor:
+        kernel = layer.kernel.value if isinstance(layer.kernel, keras.Variable) else layer.kernel
+        bias = layer.bias.value if layer.use_bias else None
+        outputs = functional.linear(inputs, kernel.t(), bias)
+        return outputs if layer.activation is None else layer.activation(outputs)
+
+    return call
+
+
+def _batch_normalization(layer: Any) -> _Call | None:
+    if getattr(layer, "renorm", False):
+        return None
+
+    def call(inputs: torch.Tensor, training: bool | None = None, mask: Any = None) -> torch.Tensor:
+        if mask is not None or layer.axis not in (-1, inputs.ndim - 1) or inputs.ndim not in (2, 4):
+            return type(layer).call(layer, inputs, training=training, mask=mask)
+        mean, variance = layer.moving_mean.value, layer.moving_variance.value
+        gamma = layer.gamma.value if layer.scale else torch.ones_like(mean)
+        beta = layer.beta.value if layer.center else torch.zeros_like(mean)
+        kept = inputs if inputs.dtype == torch.bfloat16 else inputs.to(mean.dtype)
+        images = _images(kept) if inputs.ndim == 4 else kept
+        if training and layer.trainable:
+            outputs, now, inverse = torch.ops.aten.native_batch_norm(
+                images, gamma, beta, None, None, True, 0.0, layer.epsilon
+            )
+            with torch.no_grad():
+                spread = inverse.pow(-2).sub(layer.epsilon)  # the biased variance, which Keras keeps
+                layer.moving_mean.assign(mean * layer.momentum + now * (1.0 - layer.momentum))
+                layer.moving_variance.assign(variance * layer.momentum + spread * (1.0 - layer.momentum))
+        else:
+            outputs = functional.batch_norm(images, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
+        outputs = _back(outputs) if inputs.ndim == 4 else outputs
+        return outputs.to(inputs.dtype)
+
+    return call
+
+
+def _dropout(layer: Any) -> _Call | None:
+    if layer.rate in (0, 1) or layer.noise_shape is not None:
+        return None
+
+    def call(inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
+        if not training:
+            return inputs
+        state = layer.seed_generator.state
+        mask = keep_mask(state.value, inputs, layer.rate)
+        state.assign(state.value + torch.tensor([0, 1], dtype=state.value.dtype, device=state.value.device))
+        return torch.where(mask, inputs / (1.0 - layer.rate), 0.0)
+
+    return call
+
+
+_KINDS: dict[type, Callable[[Any], _Call | None]] = {
+    # exact types: a subclass may compute something else
+    keras.layers.Conv2D: _convolution,
+    keras.layers.Dense: _dense,
+    keras.layers.BatchNormalization: _batch_normalization,
+    keras.layers.MaxPooling2D: partial(_pooling, kernel=functional.max_pool2d),
+    keras.layers.AveragePooling2D: partial(_pooling, kernel=functional.avg_pool2d),
+    keras.layers.Dropout: _dropout,
+}

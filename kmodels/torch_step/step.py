@@ -1,0 +1,145 @@
+"""A compiled Keras model's training and evaluation step as functions of tensors alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import keras
+import torch
+from keras import tree
+
+from kmodels.torch_step.batch import Batch
+from kmodels.torch_step.layer_calls import substituted
+from kmodels.torch_step.memory_format import MemoryFormat, arranged_images
+from kmodels.torch_step.optimizer_rules import UpdateRule
+
+__all__ = ["State", "evaluation_step", "training_step"]
+
+Logs = dict[str, torch.Tensor]
+Function = Callable[[list[torch.Tensor]], Logs]
+
+
+class State:
+    """Every variable that a step reads or writes, in one fixed order.
+
+    Args:
+        model: built and compiled, its optimizer and metrics built.
+        rule: how its optimizer updates; None for evaluation, where the optimizer has no part.
+        first_bad: integer `()`, number of the first step whose loss was not finite, or -1; none for evaluation.
+    """
+
+    def __init__(
+        self, model: keras.Model, rule: UpdateRule | None = None, first_bad: torch.Tensor | None = None
+    ) -> None:
+        self.trainable = list(model.trainable_variables) if rule is not None else []
+        taken = {id(variable) for variable in self.trainable}
+        self.others = [v for v in (*model.variables, *model.metrics_variables) if id(v) not in taken]
+        self.slots: list[keras.Variable] = []
+        self.optimizer: list[keras.Variable] = []
+        self._extra: list[torch.Tensor] = []
+        if rule is not None:
+            assert first_bad is not None
+            self.slots = rule.slots()
+            self.optimizer = [model.optimizer.iterations]
+            rate = model.optimizer._learning_rate
+            if isinstance(rate, keras.Variable):
+                self.optimizer.append(rate)
+            self._extra = [first_bad]
+        self.variables = [*self.trainable, *self.others, *self.slots, *self.optimizer]
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Returns the tensors that hold the variables' values now."""
+        return [variable._value for variable in self.variables] + self._extra
+
+    def __len__(self) -> int:
+        return len(self.variables) + len(self._extra)
+
+
+def training_step(
+    model: keras.Model, state: State, rule: UpdateRule, batch: Batch, order: MemoryFormat | None
+) -> Function:
+    """Returns the training step as a function of `[*state.tensors(), *batch.tensors]` to the logs.
+
+    It does what Keras' `train_step` does, in the same order, and changes the tensors of the state in place.
+
+    Args:
+        model: as for `State`.
+        state: its variables.
+        rule: how its optimizer updates.
+        batch: a batch like those that will come.
+        order: memory order of images, with PyTorch's kernels under the known layers; None for Keras' own operations.
+    """
+    count, slots = len(state.trainable), len(state.slots)
+
+    def step(tensors: list[torch.Tensor]) -> Logs:
+        held, given = tensors[: len(state)], tensors[len(state) :]
+        with torch.enable_grad():
+            leaves = [value.detach().requires_grad_() for value in held[:count]]
+            mapping = list(zip(state.variables, [*leaves, *held[count:]], strict=False))
+            with keras.StatelessScope(mapping) as scope, _kernels(model, order):
+                x, y, sample_weight = _unpacked(batch, given, order)
+                outputs = model(x, training=True)
+                loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True)
+                model._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+                gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+                with torch.no_grad():
+                    iterations, first_bad = held[count + len(state.others) + slots], held[-1]
+                    rate = model.optimizer._get_current_learning_rate()
+                    rate = torch.as_tensor(rate.value if isinstance(rate, keras.Variable) else rate).to(loss.device)
+                    begin = count + len(state.others)
+                    rule.apply(held[:count], gradients, held[begin : begin + slots], iterations, rate)
+                    known = (first_bad >= 0) | torch.isfinite(loss.detach())
+                    first_bad.copy_(torch.where(known, first_bad, iterations.to(first_bad.dtype)))
+                    iterations.add_(1)
+                    logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
+                    _write_back(scope, state.others, held[count : count + len(state.others)])
+        return _detached(logs)
+
+    return step
+
+
+def evaluation_step(model: keras.Model, state: State, batch: Batch, order: MemoryFormat | None) -> Function:
+    """Returns Keras' `test_step` as a function of `[*state.tensors(), *batch.tensors]` to the logs; see above."""
+
+    def step(tensors: list[torch.Tensor]) -> Logs:
+        held, given = tensors[: len(state)], tensors[len(state) :]
+        with torch.no_grad():
+            mapping = list(zip(state.variables, held, strict=True))
+            with keras.StatelessScope(mapping) as scope, _kernels(model, order):
+                x, y, sample_weight = _unpacked(batch, given, order)
+                outputs = model(x, training=False)
+                loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=False)
+                model._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
+                logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
+                _write_back(scope, state.others, held)
+        return _detached(logs)
+
+    return step
+
+
+def _kernels(model: keras.Model, order: MemoryFormat | None) -> Any:
+    return nullcontext() if order is None else substituted(model)
+
+
+def _unpacked(batch: Batch, given: Sequence[torch.Tensor], order: MemoryFormat | None) -> tuple[Any, Any, Any]:
+    x, y, sample_weight = batch.unpack(given)
+    if order is not None:
+        x = tree.map_structure(lambda images: arranged_images(images, order), x)
+    return x, y, sample_weight
+
+
+def _batch_size(x: Any) -> int:
+    return int(next(tensor for tensor in tree.flatten(x) if tensor is not None).shape[0])
+
+
+def _write_back(scope: keras.StatelessScope, variables: Sequence[keras.Variable], held: Sequence[torch.Tensor]) -> None:
+    for variable, old in zip(variables, held, strict=True):
+        new = scope.get_current_value(variable)
+        if new is not old:
+            old.copy_(new)
+
+
+def _detached(logs: Any) -> Logs:
+    return {name: torch.as_tensor(value).detach().clone() for name, value in logs.items()}
