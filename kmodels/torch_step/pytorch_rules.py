@@ -87,7 +87,8 @@ class TorchAdamRule(_WithL2):
         # value - size · mean / (√square + epsilon · root) with the size moved into the denominator: one pass less
         inverse = _bias_correction(beta_1, step) / (rate * root)
         denominators = torch._foreach_sqrt(squares)
-        torch._foreach_add_(denominators, self.optimizer.epsilon * root)
+        # by its full name: `torch._foreach_add_` would read the tensor on the host
+        torch.ops.aten._foreach_add_.Tensor(denominators, self.optimizer.epsilon * root)
         torch._foreach_mul_(denominators, inverse)
         torch._foreach_addcdiv_(values, means, denominators, value=-1.0)
 
