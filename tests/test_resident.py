@@ -97,11 +97,12 @@ def test_feeds_of_one_array_share_it_on_the_device_and_another_array_is_another(
     images = IMAGES.astype(np.uint8, order="F")  # must be copied
     first, second = (evaluation_feed("resident", images, LABELS, part, PLAIN).x for part in (PART, PART[:5]))
     assert first.source.images is second.source.images and first.source.labels is second.source.labels
-    for level in range(5):  # arrays that are gone, and whose ids come again
-        images = np.full((2, 10, 8, 3), level, np.uint8)
-        held = evaluation_feed("resident", images, np.arange(2), np.arange(2), PLAIN)
-        assert int(held.x.source.images.max()) == level
-        del images, held
+    feeds = []
+    for level in range(20):  # arrays of which only feeds are left: another array must not get the id of one
+        images = np.full((2, 10, 8, 3), level, np.uint8, order="F")
+        feeds.append(evaluation_feed("resident", images, np.arange(2), np.arange(2), PLAIN))
+        del images
+    assert [int(feed.x.source.images.max()) for feed in feeds] == list(range(20))
 
 
 @pytest.mark.parametrize(("drop_last", "partial"), [(False, 11), (True, None)])

@@ -82,7 +82,7 @@ _uploads: WeakValueDictionary[tuple[int, str], _Upload] = WeakValueDictionary()
 
 
 class _Batches(DataAdapter):  # type: ignore[misc, unused-ignore]
-    """What Keras asks of every feed, from the number of images, the batch size and the steps of an epoch."""
+    """What Keras asks of every feed, from the images that take part, the batch size and the steps of an epoch."""
 
     def __init__(self, images: int, batch_size: int, steps: int, *, endless: bool) -> None:
         self._images, self._batch_size, self._steps, self._endless = images, batch_size, steps, endless
@@ -149,8 +149,7 @@ class ResidentBatches(_Batches):
         draws: Callable[[int], Draws] | None = None,
         steps_per_execution: int = 1,
     ) -> None:
-        count = min(len(indices), steps * batch_size)
-        super().__init__(count, batch_size, steps, endless=draws is not None)
+        super().__init__(len(indices), batch_size, steps, endless=draws is not None)
         self._indices, self._draws = np.asarray(indices, np.int64), draws
         self._device = torch.device(current_device())
         self._padding = -steps % steps_per_execution
