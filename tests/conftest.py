@@ -1,6 +1,9 @@
 """PyTorch unless KERAS_BACKEND says otherwise, also for tests that import Keras before kmodels."""
 
 import os
+import shutil
+
+import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 # OpenMP threads that spin for long while they wait make small networks ten times slower on a busy machine
@@ -12,3 +15,10 @@ def pytest_configure(config):
     config.addinivalue_line(
         "filterwarnings", "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
     )
+
+
+@pytest.fixture
+def scratch(tmp_path):
+    """A folder that goes with the test: pytest keeps those of three runs, and files of networks are large."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)

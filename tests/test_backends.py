@@ -75,14 +75,14 @@ def others():
 @pytest.mark.parametrize(
     "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in prepared_networks.NAMES]
 )
-def test_same_weights_same_logits_in_memory_and_from_each_others_files(name, others, tmp_path):
-    together(others, "build", name, tmp_path, lambda: prepared_networks.write(name, tmp_path))
-    together(others, "load", name, tmp_path, lambda: prepared_networks.read(tmp_path))
-    expected = np.load(tmp_path / f"{HERE}.npy")
+def test_same_weights_same_logits_in_memory_and_from_each_others_files(name, others, scratch):
+    together(others, "build", name, scratch, lambda: prepared_networks.write(name, scratch))
+    together(others, "load", name, scratch, lambda: prepared_networks.read(scratch))
+    expected = np.load(scratch / f"{HERE}.npy")
     size = max(1.0, np.abs(expected).max())
     assert expected.shape == (prepared_networks.IMAGES, 10)
     assert np.ptp(expected, axis=0).max() > 100 * TOLERANCE * size  # the pictures are told apart by far
-    found = {file.stem: np.load(file) for file in tmp_path.glob("*.npy")}
+    found = {file.stem: np.load(file) for file in scratch.glob("*.npy")}
     assert len(found) == 3 + 3 * 2
     apart = {which: np.abs(y - expected).max() / size for which, y in found.items()}
     assert max(apart.values()) <= TOLERANCE, apart
@@ -96,7 +96,7 @@ def together(others, command, name, folder, do_here):
         worker.answered()
 
 
-def test_a_failure_of_another_backend_is_a_failure_here(others, tmp_path):
-    others[0].ask("build", "no_network", str(tmp_path))
+def test_a_failure_of_another_backend_is_a_failure_here(others, scratch):
+    others[0].ask("build", "no_network", str(scratch))
     with pytest.raises(AssertionError, match=rf"{others[0].backend}: (.|\n)*ValueError: name: expected one of"):
         others[0].answered()

@@ -76,12 +76,12 @@ def test_dropout_after_the_dense_layers_can_silence_them_and_before_them_cannot(
     ("arguments", "message"),
     [
         ({"input_shape": (64, 64, 3)}, "input_shape: expected .* 65 pixels"),
-        ({"num_classes": 1}, "num_classes: expected 2 or more. Received: num_classes=1"),
+        ({"num_classes": 1}, "num_classes: expected an integer, 2 or more. Received: num_classes=1"),
         ({"dropout": 1.0}, r"dropout: expected a number in \[0, 1\). Received: dropout=1.0"),
         ({"dropout_side": "both"}, "dropout_side: expected 'before' or 'after'. Received: dropout_side='both'"),
         ({"filters": (1, 2, 3)}, "filters: expected five"),
         ({"stem_padding": -1}, "stem_padding: expected an integer, 0 or more"),
-        ({"hidden": 0}, "hidden: expected 1 or more"),
+        ({"hidden": 0}, "hidden: expected an integer, 1 or more"),
         ({"weights": "zeros"}, "weights: expected one of"),
     ],
 )

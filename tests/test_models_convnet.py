@@ -50,7 +50,7 @@ def test_a_softmax_on_top_is_the_printed_network():
     ("arguments", "message"),
     [
         (((3, 28, 1), 10), "input_shape: expected .* 4 pixels"),
-        (((28, 28, 1), 0), "num_classes: expected 2 or more. Received: num_classes=0"),
+        (((28, 28, 1), 0), "num_classes: expected an integer, 2 or more. Received: num_classes=0"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

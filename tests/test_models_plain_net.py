@@ -32,7 +32,7 @@ def test_is_the_listing_in_training_mode(pair):
     [
         (((15, 16, 3), 10), "input_shape: expected .* 16 pixels"),
         (((32, 32), 10), "input_shape: expected"),
-        (((32, 32, 3), 1), "num_classes: expected 2 or more. Received: num_classes=1"),
+        (((32, 32, 3), 1), "num_classes: expected an integer, 2 or more. Received: num_classes=1"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

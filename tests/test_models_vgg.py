@@ -75,8 +75,10 @@ def test_is_the_table_in_inference_mode_with_options(configuration, normalize, p
 @pytest.mark.parametrize(
     ("configuration", "normalize", "place"),
     [
+        ("A", True, None),
         ("A-LRN", False, None),
         ("B", False, None),
+        ("B", True, None),
         ("C", True, None),
         ("D", True, None),
         ("D", True, "conv"),
@@ -110,11 +112,11 @@ def test_five_poolings_halve_any_size_that_is_let_in(height, width):
     ("arguments", "message"),
     [
         ({"input_shape": (31, 32, 3)}, "input_shape: expected .* 32 pixels"),
-        ({"num_classes": 1}, "num_classes: expected 2 or more. Received: num_classes=1"),
+        ({"num_classes": 1}, "num_classes: expected an integer, 2 or more. Received: num_classes=1"),
         ({"configuration": "F"}, "configuration: expected one of A, A-LRN, B, C, D, E. Received: configuration='F'"),
         ({"squeeze_excite_after": "block"}, "squeeze_excite_after: expected 'conv', 'stage' or None"),
-        ({"reduction": 65}, "reduction: expected from 1 to 64, the fewest channels. Received: reduction=65"),
-        ({"reduction": 0}, "reduction: expected from 1 to 64"),
+        ({"reduction": 65}, "reduction: expected an integer from 1 to 64, the fewest channels. Received: reduction=65"),
+        ({"reduction": 0}, "reduction: expected an integer from 1 to 64"),
         ({"dropout": -0.1}, r"dropout: expected a number in \[0, 1\)"),
         ({"hidden": (4096, 0)}, "hidden: expected numbers of units, 1 or more"),
         ({"weights": "zeros"}, "weights: expected one of"),

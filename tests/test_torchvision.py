@@ -1,5 +1,6 @@
 """torchvision's own models, with random weights, against the presets that stand for them."""
 
+import re
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from kmodels.models.torchvision import TORCHVISION, torchvision_modules
 # VGG and AlexNet pool to a fixed size before their dense layers, which is nothing at 224 pixels only
 SIDE = {name: 224 if name.startswith(("vgg", "alexnet")) else 64 for name in TORCHVISION}
 QUICK = ("resnet18", "resnet50", "densenet121", "alexnet")
-DEEP = ("resnet50", "resnet101", "resnet152")
+DEEP = ("resnet50", "resnet101", "resnet152", "densenet121")
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,11 @@ def test_trains_equally(torchvision, name):
     check_training(model, twin, x, modules)
     if name in DEEP:
         with torch.no_grad():
-            for block in (m for m in twin.modules() if hasattr(m, "bn3")):
-                block.bn3.weight.fill_(0.1)
+            for block in twin.modules():
+                if hasattr(block, "bn3") or hasattr(block, "norm2"):
+                    (block.bn3 if hasattr(block, "bn3") else block.norm2).weight.fill_(0.1)
         assign(model, twin.state_dict(), modules)
-        check_blocks(model, twin, x, resnet_blocks(model), modules)
+        check_blocks(model, twin, x, (resnet_blocks if "resnet" in name else densenet_blocks)(model), modules)
         check_training(model, twin, x, modules)
 
 
@@ -74,6 +76,18 @@ def resnet_blocks(model):
     ends = [n for n in names if "_conv" not in n]
     modules = [f"layer{n[5]}.{int(n.split('_')[1][5:]) - 1}" for n in ends]
     return list(zip(["stem_pool", *ends], ends, modules, strict=False))
+
+
+def densenet_blocks(model):
+    layers = {number: 0 for number in (1, 2, 3, 4)}
+    for match in (re.fullmatch(r"block(\d)_layer\d+_concat", layer.name) for layer in model.layers):
+        if match:
+            layers[int(match[1])] += 1
+    ends, modules = [], []
+    for number, count in layers.items():
+        ends += [f"block{number}_layer{count}_concat", f"transition{number}_pool"]
+        modules += [f"features.denseblock{number}", f"features.transition{number}"]
+    return list(zip(["stem_pool", *ends], ends[:-1], modules, strict=False))
 
 
 def test_numpy_arrays_and_old_densenet_names_do_as_well(torchvision):

@@ -8,7 +8,7 @@ from typing import Literal
 import keras
 
 from kmodels.models.blocks import batch_norm, conv_block, dense, logits, max_pool, relu
-from kmodels.models.checks import require, require_input_shape
+from kmodels.models.checks import require, require_dropout, require_input_shape, require_integer, require_integers
 
 __all__ = ["alexnet"]
 
@@ -62,13 +62,14 @@ def alexnet(
         Report A, listing "AlexNet"; Krizhevsky et al., ImageNet classification with deep convolutional neural networks,
         2012; with these widths Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014.
     """
-    require(isinstance(stem_padding, int) and stem_padding >= 0, "stem_padding", "an integer, 0 or more", stem_padding)
+    require_integer("stem_padding", stem_padding, 0)
     require_input_shape(input_shape, smallest=max(1, 67 - 2 * stem_padding))  # the last pooling then sees 3x3
-    require(num_classes >= 2, "num_classes", "2 or more", num_classes)
-    require(0.0 <= dropout < 1.0, "dropout", "a number in [0, 1)", dropout)
+    require_integer("num_classes", num_classes, 2)
+    require_dropout(dropout)
     require(dropout_side in ("before", "after"), "dropout_side", "'before' or 'after'", dropout_side)
-    require(len(filters) == 5 and min(filters) >= 1, "filters", "five numbers of channels, 1 or more", filters)
-    require(hidden >= 1, "hidden", "1 or more", hidden)
+    require_integers("filters", filters, "five numbers of channels, 1 or more")
+    require(len(filters) == 5, "filters", "five numbers of channels, 1 or more", filters)
+    require_integer("hidden", hidden, 1)
 
     inputs = keras.Input(input_shape, name="images")
     x = inputs

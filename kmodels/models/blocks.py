@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from kmodels.models.checks import require
+from kmodels.models.checks import require, require_integer
 
 __all__ = [
     "WEIGHTS",
@@ -219,7 +219,7 @@ def squeeze_excite(x: Any, reduction: int, *, name: str, weights: str) -> Any:
         Hu et al., Squeeze-and-Excitation Networks, 2018.
     """
     channels = x.shape[-1]
-    require(1 <= reduction <= channels, "reduction", f"from 1 to the number of channels, {channels}", reduction)
+    require_integer("reduction", reduction, 1, channels, ", the number of channels")
     gate = keras.layers.GlobalAveragePooling2D(keepdims=True, data_format=_LAYOUT, name=f"{name}_squeeze")(x)
     units = channels // reduction
     gate = conv(gate, units, 1, name=f"{name}_reduce", weights=weights, use_bias=True, activation="relu")

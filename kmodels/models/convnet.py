@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kmodels.models.blocks import conv_block, dense, logits, max_pool
-from kmodels.models.checks import require, require_input_shape
+from kmodels.models.checks import require_input_shape, require_integer
 
 __all__ = ["convnet"]
 
@@ -38,7 +38,7 @@ def convnet(
         Report C, listing "MyConvNet".
     """
     require_input_shape(input_shape, smallest=4)
-    require(num_classes >= 2, "num_classes", "2 or more", num_classes)
+    require_integer("num_classes", num_classes, 2)
 
     inputs = keras.Input(input_shape, name="images")
     x = inputs

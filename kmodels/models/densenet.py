@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kmodels.models.blocks import batch_norm, conv, logits, max_pool, relu
-from kmodels.models.checks import require, require_input_shape
+from kmodels.models.checks import require, require_input_shape, require_integer, require_integers
 
 __all__ = ["densenet"]
 
@@ -70,14 +70,15 @@ def densenet(
         Report D, printed modules of "SimpleDenseNet" and row D-3; Huang et al., Densely connected convolutional
         networks, 2017.
     """
-    require(num_classes >= 2, "num_classes", "2 or more", num_classes)
-    require(len(blocks) >= 1 and min(blocks) >= 1, "blocks", "layers of each dense block, 1 or more", blocks)
-    require(growth >= 1, "growth", "1 or more", growth)
-    require(isinstance(bottleneck, int) and bottleneck >= 0, "bottleneck", "an integer, 0 or more", bottleneck)
+    require_integer("num_classes", num_classes, 2)
+    require_integers("blocks", blocks, "layers of each dense block, 1 or more", fewest=1)
+    require_integer("growth", growth, 1)
+    require_integer("bottleneck", bottleneck, 0)
     _require_transitions(transitions, len(blocks) - 1)
-    require(stem_filters >= 1, "stem_filters", "1 or more", stem_filters)
-    require(stem_kernel >= 1 and stem_kernel % 2 == 1, "stem_kernel", "an odd number", stem_kernel)
-    require(stem_stride >= 1, "stem_stride", "1 or more", stem_stride)
+    require_integer("stem_filters", stem_filters, 1)
+    require_integer("stem_kernel", stem_kernel, 1)
+    require(stem_kernel % 2 == 1, "stem_kernel", "an odd number", stem_kernel)
+    require_integer("stem_stride", stem_stride, 1)
     # A strided convolution and the stem's pooling, both padded, keep a pixel of anything; a transition needs two.
     shrink = stem_stride * (2 if stem_pool else 1)
     require_input_shape(input_shape, smallest=shrink * (2 ** (len(blocks) - 1) - 1) + 1)

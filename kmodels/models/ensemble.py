@@ -51,6 +51,7 @@ def ensemble(members: Sequence[keras.Model], *, rule: Rule = "mean_logits", name
         Report A, listing "AGGNet" and row A-3.3.
     """
     require(rule in _RULES, "rule", f"one of {', '.join(_RULES)}", rule)
+    require(isinstance(members, Sequence), "members", "2 or more models", getattr(members, "name", members))
     members = list(members)
     _require_alike(members)
     inputs = keras.Input(members[0].input_shape[1:], name="images")

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kmodels.models.checks import require
+from kmodels.models.checks import require, require_integer
 
 __all__ = ["LocalResponseNormalization"]
 
@@ -49,7 +49,7 @@ class LocalResponseNormalization(keras.layers.Layer):
 
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        require(isinstance(size, int) and size >= 1, "size", "an integer, 1 or more", size)
+        require_integer("size", size, 1)
         require(alpha >= 0.0, "alpha", "0 or more", alpha)
         require(beta >= 0.0, "beta", "0 or more", beta)
         require(k > 0.0, "k", "a number above 0", k)

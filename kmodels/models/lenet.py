@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kmodels.models.blocks import dense, fan_in_uniform, logits
-from kmodels.models.checks import require, require_input_shape
+from kmodels.models.checks import require_dropout, require_input_shape, require_integer
 
 __all__ = ["lenet"]
 
@@ -44,8 +44,8 @@ def lenet(
         Report A, listing "LeNet"; LeCun et al., Gradient-based learning applied to document recognition, 1998.
     """
     require_input_shape(input_shape, smallest=_SMALLEST)
-    require(num_classes >= 2, "num_classes", "2 or more", num_classes)
-    require(0.0 <= dropout < 1.0, "dropout", "a number in [0, 1)", dropout)
+    require_integer("num_classes", num_classes, 2)
+    require_dropout(dropout)
 
     inputs = keras.Input(input_shape, name="images")
     x = inputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kmodels.models.blocks import conv, dense, logits, max_pool
-from kmodels.models.checks import require, require_input_shape
+from kmodels.models.checks import require_input_shape, require_integer
 
 __all__ = ["plain_net"]
 
@@ -36,7 +36,7 @@ def plain_net(
         Report D, printed modules of "Net" and row D-1.
     """
     require_input_shape(input_shape, smallest=16)
-    require(num_classes >= 2, "num_classes", "2 or more", num_classes)
+    require_integer("num_classes", num_classes, 2)
 
     inputs = keras.Input(input_shape, name="images")
     x = inputs

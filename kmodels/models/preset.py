@@ -49,7 +49,7 @@ class Preset:
         for argument in model_args:
             require(argument in known, "argument", f"one of {', '.join(known)} for {name}", argument)
         return self.builder(
-            self.input_shape if input_shape is None else tuple(input_shape),
+            self.input_shape if input_shape is None else input_shape,
             self.num_classes if num_classes is None else num_classes,
             **{"name": name, **self.model_args, **model_args},
         )

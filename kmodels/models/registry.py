@@ -142,5 +142,5 @@ def build(
         >>> build("resnet20").count_params()
         271098
     """
-    require(name in MODELS, "name", f"one of {', '.join(MODELS)}", name)
+    require(isinstance(name, str) and name in MODELS, "name", f"one of {', '.join(MODELS)}", name)
     return MODELS[name].build(name, input_shape, num_classes, **model_args)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kmodels.models.blocks import WEIGHTS, batch_norm, conv_block, logits, max_pool, relu
-from kmodels.models.checks import require, require_input_shape
+from kmodels.models.checks import require, require_dropout, require_input_shape, require_integer, require_integers
 from kmodels.models.residual import BLOCKS, SHORTCUTS, STRIDE_ON, basic, bottleneck, preactivation
 
 __all__ = ["resnet"]
@@ -103,13 +103,14 @@ def resnet(
         ("weights", weights, WEIGHTS),
     ):
         require(value in allowed, argument, f"one of {', '.join(map(repr, allowed))}", value)
-    require(stem_kernel >= 1 and stem_kernel % 2 == 1, "stem_kernel", "an odd number, 1 or more", stem_kernel)
-    require(stem_stride >= 1, "stem_stride", "1 or more", stem_stride)
-    require(stem_width is None or stem_width >= 1, "stem_width", "None or 1 or more", stem_width)
-    require(num_classes >= 2, "num_classes", "2 or more", num_classes)
-    require(0.0 <= dropout < 1.0, "dropout", "a number in [0, 1)", dropout)
+    require_integer("stem_kernel", stem_kernel, 1)
+    require(stem_kernel % 2 == 1, "stem_kernel", "an odd number", stem_kernel)
+    require_integer("stem_stride", stem_stride, 1)
+    require_integer("stem_width", 1 if stem_width is None else stem_width, 1)
+    require_integer("num_classes", num_classes, 2)
+    require_dropout(dropout)
     if se_reduction is not None:
-        require(1 <= se_reduction <= min(widths), "se_reduction", f"from 1 to {min(widths)} channels", se_reduction)
+        require_integer("se_reduction", se_reduction, 1, min(widths), ", the fewest channels")
     pooled = downsampling == "average_pool"
     shrink = stem_stride * (2 if stem_pool else 1) * 2 ** (len(blocks) - (0 if pooled else 1))
     require_input_shape(input_shape, smallest=shrink)
@@ -166,7 +167,7 @@ def _stages(
 ) -> tuple[str, tuple[int, ...]]:
     """Returns the kind of block, and how many of them each stage has."""
     require(block is None or block in BLOCKS, "block", f"None or one of {', '.join(BLOCKS)}", block)
-    require(len(widths) >= 1 and min(widths) >= 1, "widths", "channels of each stage, 1 or more", widths)
+    require_integers("widths", widths, "channels of each stage, 1 or more", fewest=1)
     if blocks_per_stage is not None:
         require(depth is None, "depth", "None together with blocks_per_stage", depth)
         counts = (blocks_per_stage,) * len(widths) if isinstance(blocks_per_stage, int) else tuple(blocks_per_stage)

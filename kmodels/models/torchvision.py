@@ -58,6 +58,7 @@ def from_torchvision(
         He et al., 2016; Simonyan & Zisserman, 2015; Huang et al., 2017; Krizhevsky, 2014, as torchvision builds them.
     """
     require(name in TORCHVISION, "name", f"one of {', '.join(TORCHVISION)}", name)
+    require(isinstance(state_dict, Mapping), "state_dict", "entry -> array", type(state_dict).__name__)
     # checkpoints written before DenseNet's modules were renamed have conv.1 for conv1
     entries = {re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", key): value for key, value in state_dict.items()}
     last = next(module for family, module in _LAST.items() if name.startswith(family)) + ".weight"

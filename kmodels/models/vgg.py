@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 
 from kmodels.models.blocks import conv_block, dense, logits, max_pool, relu, squeeze_excite
-from kmodels.models.checks import require, require_input_shape
+from kmodels.models.checks import require, require_dropout, require_input_shape, require_integer, require_integers
 from kmodels.models.layers import LocalResponseNormalization
 
 __all__ = ["CONFIGURATIONS", "vgg"]
@@ -74,13 +74,13 @@ def vgg(
         image recognition, 2015, table 1.
     """
     require_input_shape(input_shape, smallest=32)
-    require(num_classes >= 2, "num_classes", "2 or more", num_classes)
+    require_integer("num_classes", num_classes, 2)
     require(configuration in CONFIGURATIONS, "configuration", f"one of {', '.join(CONFIGURATIONS)}", configuration)
     places = ("conv", "stage", None)
     require(squeeze_excite_after in places, "squeeze_excite_after", "'conv', 'stage' or None", squeeze_excite_after)
-    require(1 <= reduction <= _WIDTHS[0], "reduction", f"from 1 to {_WIDTHS[0]}, the fewest channels", reduction)
-    require(all(units >= 1 for units in hidden), "hidden", "numbers of units, 1 or more", hidden)
-    require(0.0 <= dropout < 1.0, "dropout", "a number in [0, 1)", dropout)
+    require_integer("reduction", reduction, 1, _WIDTHS[0], ", the fewest channels")
+    require_integers("hidden", hidden, "numbers of units, 1 or more")
+    require_dropout(dropout)
 
     inputs = keras.Input(input_shape, name="images")
     x = inputs

@@ -71,7 +71,10 @@ class BottleneckLayer(nn.Module):
 
 
 class DenseNetBC(nn.Module):
-    """The DenseNet paper's CIFAR network: 3x3 stem of 2 * growth channels, compression 0.5, a last BN and ReLU."""
+    """The DenseNet paper's CIFAR network: 3x3 stem of 2 * growth channels, compression 0.5, a last BN and ReLU.
+
+    With blocks=(6, 12, 24, 16), growth=32 it is DenseNet-121 behind a stem for small images.
+    """
 
     def __init__(self, blocks=(16, 16, 16), growth=12):
         super().__init__()
@@ -90,3 +93,11 @@ class DenseNetBC(nn.Module):
 
     def forward(self, x):
         return self.classifier(self.features(x))
+
+
+def blocks(model, twin):
+    """Returns (entering layer, last layer, twin's module) for every dense layer and transition of `DenseNetBC`."""
+    ends = [layer.name for layer in model.layers if layer.name.endswith(("_concat", "_pool"))]
+    inner = BottleneckLayer | TransitionLayer
+    modules = [f"features.{name}" for name, module in twin.features.named_children() if isinstance(module, inner)]
+    return list(zip(["stem", *ends], ends, modules, strict=False))
