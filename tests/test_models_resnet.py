@@ -240,7 +240,7 @@ def test_squeeze_excite_gates_lie_between_0_and_1():
         ({"stem_pool": "max"}, "stem_pool: expected one of None, 'ceil', 'padded'. Received: stem_pool='max'"),
         ({"stem_kernel": 4}, "stem_kernel: expected an odd number"),
         ({"stem_stride": 0}, "stem_stride: expected an integer, 1 or more"),
-        ({"stem_width": 0}, "stem_width: expected None or 1 or more"),
+        ({"stem_width": 0}, "stem_width: expected an integer, 1 or more, or None. Received: stem_width=0"),
         ({"stride_on": "first"}, "stride_on: expected one of '1x1', '3x3'"),
         ({"downsampling": "max_pool"}, "downsampling: expected one of"),
         ({"downsampling": "average_pool", "input_shape": (24, 32, 3)}, "input_shape: expected multiples of 16 pixels"),

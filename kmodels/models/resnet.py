@@ -106,7 +106,7 @@ def resnet(
     require_integer("stem_kernel", stem_kernel, 1)
     require(stem_kernel % 2 == 1, "stem_kernel", "an odd number", stem_kernel)
     require_integer("stem_stride", stem_stride, 1)
-    require_integer("stem_width", 1 if stem_width is None else stem_width, 1)
+    require_integer("stem_width", 1 if stem_width is None else stem_width, 1, which=", or None")
     require_integer("num_classes", num_classes, 2)
     require_dropout(dropout)
     if se_reduction is not None:
