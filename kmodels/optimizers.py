@@ -17,6 +17,9 @@ from keras import ops
 from kmodels.checks import require
 from kmodels.pytorch_optimizer import MomentOptimizer, PyTorchOptimizer
 
+if keras.backend.backend() == "torch":
+    from kmodels.torch_step.pytorch_rules import RULES, TorchAdamRule, TorchNAdamRule, TorchSGDRule
+
 __all__ = ["SGD", "Adam", "AdamW", "NAdam"]
 
 
@@ -175,10 +178,9 @@ class NAdam(MomentOptimizer):
     def _momentum(self, step: Any) -> Any:
         return self.beta_1 * (1.0 - 0.5 * ops.exp(step * (self.momentum_decay * math.log(0.96))))
 
-    def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
-        # once a step, before the variables: all of them read it
+    def before_updates(self) -> None:
+        """Moves the product of all momenta on, which every variable reads."""
         self.assign(self._momentum_product, self._momentum_product * self._momentum(self.step()))
-        super()._backend_update_step(grads, trainable_variables, learning_rate)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates one variable and its two moments.
@@ -271,3 +273,7 @@ class SGD(PyTorchOptimizer):
             self.assign(buffer, ops.add(ops.multiply(buffer, self.momentum), gradient))
             direction = ops.add(gradient, ops.multiply(buffer, self.momentum)) if self.nesterov else buffer
         self.assign_sub(variable, ops.multiply(direction, ops.cast(learning_rate, variable.dtype)))
+
+
+if keras.backend.backend() == "torch":
+    RULES.update({Adam: TorchAdamRule, AdamW: TorchAdamRule, NAdam: TorchNAdamRule, SGD: TorchSGDRule})

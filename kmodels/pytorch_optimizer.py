@@ -11,6 +11,11 @@ from keras import ops
 
 from kmodels.checks import require
 
+if keras.backend.backend() == "torch":
+    from kmodels.torch_step.pytorch_rules import RULES
+else:
+    RULES = {}
+
 __all__ = ["MomentOptimizer", "PyTorchOptimizer"]
 
 
@@ -45,10 +50,26 @@ class PyTorchOptimizer(keras.optimizers.Optimizer):
             return gradient
         return ops.add(gradient, ops.multiply(variable, self.l2))
 
+    def before_updates(self) -> None:
+        """Moves on what all variables of a step share; nothing here."""
+
+    def _backend_update_step(self, grads: Sequence[Any], trainable_variables: Any, learning_rate: Any) -> None:
+        rule = _rule(self)
+        if rule is None:
+            self.before_updates()
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+            return
+        used = [self._get_variable_index(variable) for variable in trainable_variables]
+        values, slots = ([variable.value for variable in held] for held in (trainable_variables, rule.slots()))
+        step, rate = ops.convert_to_tensor(self.iterations), ops.convert_to_tensor(learning_rate)
+        rule.update(used, values, list(grads), slots, step, rate)
+
     def _clip_gradients(self, grads: Sequence[Any]) -> Sequence[Any]:
+        rule = _rule(self)
+        if rule is not None:
+            return list(rule.clip(list(grads)))
         if self.global_clipnorm is None:
-            clipped: Sequence[Any] = super()._clip_gradients(grads)
-            return clipped
+            return list(super()._clip_gradients(grads))
         squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in grads]
         factor = ops.minimum(self.global_clipnorm / (ops.sqrt(ops.sum(ops.stack(squares))) + 1e-6), 1.0)
         return [ops.multiply(gradient, ops.cast(factor, gradient.dtype)) for gradient in grads]
@@ -108,3 +129,9 @@ class MomentOptimizer(PyTorchOptimizer):
     def bias_correction(self, beta: float) -> Any:
         """Returns 1 - beta^step, written so because float32 would lose four digits of it in early steps."""
         return -ops.expm1(self.step() * math.log(beta)) if beta > 0.0 else 1.0
+
+
+def _rule(optimizer: PyTorchOptimizer) -> Any:
+    """PyTorch's update of all variables at once, several times as fast as one by one; None for a subclass."""
+    rule = RULES.get(type(optimizer))
+    return None if rule is None else rule(optimizer)

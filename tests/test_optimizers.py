@@ -113,6 +113,24 @@ def test_every_backend_follows_the_reference(kind, options):
     assert_close(found, reference(kind, values, gradients, [0.01] * STEPS, **options), 0.01)
 
 
+@each_case
+def test_one_variable_at_a_time_follows_the_reference(kind, options):
+    """A subclass may change `update_step`, so its variables are never updated all at once."""
+
+    class Own(getattr(optimizers, kind)):
+        updates = 0
+
+        def update_step(self, gradient, variable, learning_rate):
+            self.updates += 1
+            super().update_step(gradient, variable, learning_rate)
+
+    values, gradients = start(0), random_gradients(0, STEPS)
+    optimizer = Own(0.01, **options)
+    found = trained(optimizer, values, gradients)
+    assert optimizer.updates == STEPS * len(values)
+    assert_close(found, reference(kind, values, gradients, [0.01] * STEPS, **options), 0.01)
+
+
 @pytest.mark.backend
 @each_case
 def test_fit_follows_the_reference_with_a_schedule(kind, options):

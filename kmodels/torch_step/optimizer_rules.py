@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from kmodels import optimizers
 from kmodels.checks import require
-from kmodels.torch_step.pytorch_rules import TorchAdamRule, TorchNAdamRule, TorchSGDRule
+from kmodels.torch_step.pytorch_rules import RULES
 from kmodels.torch_step.stock_rules import AdamRule, NadamRule, SGDRule
 from kmodels.torch_step.updates import UpdateRule
 
@@ -68,10 +67,4 @@ def _rules() -> dict[type, type[UpdateRule]]:
     }
     # asked for one of these, Keras makes an object of a subclass that it keeps for this backend
     rules = {type(keras.optimizers.Optimizer.__new__(public)): rule for public, rule in stock.items()}
-    return {
-        **rules,
-        optimizers.SGD: TorchSGDRule,
-        optimizers.Adam: TorchAdamRule,
-        optimizers.AdamW: TorchAdamRule,
-        optimizers.NAdam: TorchNAdamRule,
-    }
+    return {**rules, **RULES}

@@ -1,6 +1,7 @@
 """The optimizers of `kmodels.optimizers` on whole lists of tensors, in few passes over memory.
 
-Sums are rounded in other places than in the optimizers' own `update_step`, so results agree within float32 rounding.
+They are what those optimizers run on this backend, recorded or not, so a recorded step gives the bits of the stock one.
+Their `update_step`, one variable at a time, rounds elsewhere: it agrees within float32 rounding.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import torch
 
 from kmodels.torch_step.updates import UpdateRule
 
-__all__ = ["TorchAdamRule", "TorchNAdamRule", "TorchSGDRule"]
+__all__ = ["RULES", "TorchAdamRule", "TorchNAdamRule", "TorchSGDRule"]
+
+RULES: dict[type, type[UpdateRule]] = {}
+"""Optimizer class -> its rule; entered where the classes are defined, which lies above this package."""
 
 
 class _WithL2(UpdateRule):
     """L2 in the gradient, and PyTorch's clipping by the norm of all gradients."""
 
-    def _clipped(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
+    def clip(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Returns the gradients clipped by their common norm as PyTorch does, else as Keras does."""
         largest = self.optimizer.global_clipnorm
         if largest is None:
-            return super()._clipped(gradients)
+            return super().clip(gradients)
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2, torch.float32)))
         return list(torch._foreach_mul(gradients, torch.clamp(largest / (norm + 1e-6), max=1.0)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from itertools import compress
 from typing import Any, ClassVar
 
 import keras
@@ -65,7 +64,6 @@ class UpdateRule(ABC):
         Raises:
             ValueError: the lists do not belong together, or no variable has a gradient.
         """
-        scalars = len(self._scalars())
         expected = len(self.slots())
         for name, given, wanted in (
             ("values", values, self._count),
@@ -76,16 +74,53 @@ class UpdateRule(ABC):
         present = [gradient for gradient in gradients if gradient is not None]
         require(bool(present), "gradients", "a gradient for at least one variable", "none")
         used = [index for index, gradient in enumerate(gradients) if gradient is not None]
-        lists = [[slots[first + index] for index in used] for first in range(0, expected - scalars, self._count)]
         with torch.no_grad():
-            present = self._clipped(present)
+            present = self.clip(present)
             chosen = [values[index] for index in used]
-            every = self._decayed()
-            decay, decayed = self.optimizer.weight_decay, [every[index] for index in used]
-            if decay is not None and any(decayed):
-                torch._foreach_mul_(list(compress(chosen, decayed)), 1 - decay * learning_rate)
-            present = self._penalised(chosen, present, decayed)
-            self._update(chosen, present, lists, list(slots[expected - scalars :]), step, learning_rate)
+            every, decay = self._decayed(), self.optimizer.weight_decay
+            shrunk = [values[index] for index in used if every[index]]
+            if decay is not None and shrunk:
+                torch._foreach_mul_(shrunk, 1 - decay * learning_rate)
+            self.update(used, chosen, present, slots, step, learning_rate)
+
+    def clip(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Returns the gradients clipped as the optimizer asks: Keras' own clipping, operation by operation."""
+        norm, common, largest = self.optimizer.clipnorm, self.optimizer.global_clipnorm, self.optimizer.clipvalue
+        if norm and norm > 0:
+            return [_within_norm(gradient, norm) for gradient in gradients]
+        if common and common > 0:
+            length = torch.sqrt(torch.sum(torch.stack([torch.sum(torch.square(g)) for g in gradients])))
+            factor = common * torch.clamp(1.0 / length, max=1.0 / common) + (length - length)
+            return list(torch._foreach_mul(gradients, factor))
+        if largest and largest > 0:
+            return [torch.clamp(gradient, -largest, largest) for gradient in gradients]
+        return gradients
+
+    def update(
+        self,
+        used: Sequence[int],
+        values: list[torch.Tensor],
+        gradients: list[torch.Tensor],
+        slots: Sequence[torch.Tensor],
+        step: torch.Tensor,
+        learning_rate: torch.Tensor,
+    ) -> None:
+        """Updates some variables and their slots in place, after clipping and decoupled weight decay.
+
+        Args:
+            used: which variables, by their index.
+            values: those variables.
+            gradients: theirs.
+            slots: what `slots` holds, of all variables.
+            step: steps taken before this one, an integer of shape `()`.
+            learning_rate: of this step, float32 of shape `()`.
+        """
+        end = len(slots) - len(self._scalars())
+        lists = [[slots[first + index] for index in used] for first in range(0, end, self._count)]
+        every = self._decayed()
+        with torch.no_grad():
+            gradients = self._penalised(values, gradients, [every[index] for index in used])
+            self._update(values, gradients, lists, list(slots[end:]), step, learning_rate)
 
     def _lists(self) -> tuple[str, ...]:
         """Names of the optimizer's lists with one slot a variable."""
@@ -97,19 +132,6 @@ class UpdateRule(ABC):
 
     def _decayed(self) -> list[bool]:
         return [self.optimizer._use_weight_decay(variable) for variable in self.optimizer._trainable_variables]
-
-    def _clipped(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Keras' own clipping, operation by operation."""
-        norm, common, largest = self.optimizer.clipnorm, self.optimizer.global_clipnorm, self.optimizer.clipvalue
-        if norm and norm > 0:
-            return [_within_norm(gradient, norm) for gradient in gradients]
-        if common and common > 0:
-            length = torch.sqrt(torch.sum(torch.stack([torch.sum(torch.square(g)) for g in gradients])))
-            factor = common * torch.clamp(1.0 / length, max=1.0 / common) + (length - length)
-            return list(torch._foreach_mul(gradients, factor))
-        if largest and largest > 0:
-            return [torch.clamp(gradient, -largest, largest) for gradient in gradients]
-        return gradients
 
     def _penalised(
         self, values: list[torch.Tensor], gradients: list[torch.Tensor], decayed: list[bool]
