@@ -20,7 +20,7 @@ from kmodels.crossval_state import read_state, write_state
 
 __all__ = ["carry_out", "cross_validate"]
 
-Callbacks = Callable[[], Sequence[keras.callbacks.Callback]]
+Callbacks = Callable[[int, int], Sequence[keras.callbacks.Callback]]
 
 
 def cross_validate(
@@ -72,7 +72,7 @@ def cross_validate(
         folder: where finished folds are kept. Called again with the same arguments, they are read instead of trained.
         identity: text that tells apart what only `build` knows, such as its hyper-parameters; it goes into the names of
             the files. The code of `build` does not: use another folder when you change it.
-        callbacks: called for every fold, returns new Keras callbacks.
+        callbacks: called with seed and fold for every training, returns new Keras callbacks.
 
     Returns:
         Every fold's value, their mean and standard deviation.
@@ -170,7 +170,7 @@ def carry_out(
                         fold=fold,
                         start=start,
                         keep_state=keep_states,
-                        callbacks=callbacks() if callbacks else (),
+                        callbacks=callbacks(seed, fold) if callbacks else (),
                     )
                 except Exception as cause:
                     failure = FoldFailed(seed, fold, cause)

@@ -91,7 +91,7 @@ def test_folds_weights_and_order_are_the_same_bytes_on_every_backend():
             for weight in self.model.weights:
                 seen.update(np.asarray(keras.ops.convert_to_numpy(weight)).tobytes())
 
-    found = cross_validate(dense, x, y, folds=2, epochs=1, batch_size=16, callbacks=lambda: [Looking()])
+    found = cross_validate(dense, x, y, folds=2, epochs=1, batch_size=16, callbacks=lambda seed, fold: [Looking()])
     assert seen.hexdigest()[:16] == "7fae103bf14e5f7d"
     assert planned(x, y).digest[:16] == "37ee39b026a840f6"
     # one epoch in the same order from the same weights: equal but for the order of float32 sums
@@ -132,7 +132,7 @@ def test_the_score_is_the_last_epochs_even_where_an_earlier_one_was_better():
             if epoch + 1 == spoil:
                 self.model.layers[-1].bias.assign(np.array([1000.0] + [0.0] * 9, "float32"))
 
-    found = cross_validate(dense, x, y, folds=2, epochs=spoil, batch_size=16, callbacks=lambda: [Spoiling()])
+    found = cross_validate(dense, x, y, folds=2, epochs=spoil, batch_size=16, callbacks=lambda seed, fold: [Spoiling()])
     assert all(s.value < 0.2 and s.epoch == spoil for s in found.scores)
 
 
@@ -147,7 +147,7 @@ def test_the_inner_split_chooses_the_epoch_without_the_scored_part():
                     weight.assign(np.zeros(weight.shape, "float32"))
 
     found = cross_validate(
-        dense, x, y, folds=2, epochs=4, batch_size=16, inner_fraction=0.25, callbacks=lambda: [Spoiling()]
+        dense, x, y, folds=2, epochs=4, batch_size=16, inner_fraction=0.25, callbacks=lambda seed, fold: [Spoiling()]
     )
     for each in found.scores:
         assert each.epoch == 1 + int(np.argmax(each.inner)) < 4
@@ -313,7 +313,7 @@ def test_weights_that_build_made_are_kept_on_request():
 
     for how in ("seeded", "build"):
         cross_validate(
-            pretrained, x, y, folds=1, epochs=1, batch_size=32, initial_weights=how, callbacks=lambda: [Looking()]
+            pretrained, x, y, folds=1, epochs=1, batch_size=32, initial_weights=how, callbacks=lambda seed, fold: [Looking()]
         )
     assert seen == [[0.0] * 10, list(map(float, range(10)))]
 

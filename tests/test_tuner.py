@@ -1,0 +1,349 @@
+"""The four tuners: what a trial is, and that a search is repeatable, resumable and honest."""
+
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kmodels import crossval
+from kmodels.crossval import carry_out, cross_validate
+from kmodels.tuner import GridSearch, Hyperband, RandomSearch, SearchFailed, read_search
+from tests.tuner_search import KINDS, build, digits, make, pretend_build, pretend_train, run, told
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Killed(BaseException):
+    """Ends everything at once, as a signal does that cannot be caught."""
+
+
+def killed_at_a_write(monkeypatch, number):
+    """Raises `Killed` instead of replacing a file for the `number`th time; the list that is returned counts down."""
+    replace, left = Path.replace, [number]
+
+    def killing(self, target):
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killing)
+    return left
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """No training and no waiting for the disk: what is tested is the search."""
+    monkeypatch.setattr(crossval, "train_fold", pretend_train)
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    monkeypatch.setattr("kmodels.tuner_trial.forgotten_models", __import__("contextlib").nullcontext)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_issue_421_one_seed_gives_one_search(kind, tmp_path, pretend):
+    first, again = (run(kind, tmp_path / name, build=pretend_build) for name in "ab")
+    assert told(first) == told(again)
+    assert len(first.trials) == {"RandomSearch": 4, "BayesianOptimization": 5, "Hyperband": 14, "GridSearch": 9}[kind]
+    other = run(kind, tmp_path / "c", build=pretend_build, seed=4)
+    assert told(other) != told(first)
+
+
+def test_seed_zero_is_a_seed(tmp_path, pretend):
+    assert told(run("RandomSearch", tmp_path / "a", build=pretend_build, seed=0)) == told(
+        run("RandomSearch", tmp_path / "b", build=pretend_build, seed=0)
+    )
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 13])
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_between_any_two_writes_it_ends_as_if_never_interrupted(kind, every, tmp_path, pretend, monkeypatch):
+    left = killed_at_a_write(monkeypatch, 10**9)
+    whole = told(run(kind, tmp_path / "whole", build=pretend_build))
+    writes = 10**9 - left[0]
+    assert writes > 4 * len(whole)
+    for number in range(0, writes, every):
+        left[0] = number
+        with pytest.raises(Killed):
+            run(kind, tmp_path / str(number), build=pretend_build)
+        left[0] = 10**9
+        assert told(run(kind, tmp_path / str(number), build=pretend_build)) == whole, f"killed at write {number}"
+        ended = json.loads((tmp_path / str(number) / kind / "oracle.json").read_text())["end_order"]
+        assert sorted(ended) == [trial[0] for trial in whole]  # each once
+
+
+def test_killed_again_and_again_it_still_comes_to_the_same_end(tmp_path, pretend, monkeypatch):
+    left = killed_at_a_write(monkeypatch, 10**9)
+    whole = told(run("GridSearch", tmp_path / "whole", build=pretend_build))
+    for attempt in range(200):
+        left[0] = 7 + attempt % 5
+        try:
+            found = run("GridSearch", tmp_path / "often", build=pretend_build)
+            break
+        except Killed:
+            continue
+    assert attempt > 5
+    assert told(found) == whole
+
+
+@pytest.mark.parametrize("ended", range(1, 9))
+def test_issue_1055_a_grid_search_keeps_its_order_when_it_is_resumed(ended, tmp_path, pretend, monkeypatch):
+    whole = run("GridSearch", tmp_path / "whole", build=pretend_build)
+    calls = []
+
+    def stopping(*arguments, **keys):
+        calls.append(1)
+        if len(calls) > 2 * ended:
+            raise Killed
+        return pretend_train(*arguments, **keys)
+
+    monkeypatch.setattr(crossval, "train_fold", stopping)
+    with pytest.raises(Killed):
+        run("GridSearch", tmp_path / "two", build=pretend_build)
+    monkeypatch.setattr(crossval, "train_fold", pretend_train)
+    assert told(run("GridSearch", tmp_path / "two", build=pretend_build)) == told(whole)
+
+
+@pytest.mark.slow
+def test_killed_with_kill_9_while_it_trains_it_ends_as_if_never_interrupted(tmp_path):
+    def start(kind):
+        command = [sys.executable, "-m", "tests.tuner_search", kind, str(tmp_path / "killed"), "14"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+    for kind, process in {kind: start(kind) for kind in KINDS}.items():
+        assert process.wait(300) == -signal.SIGKILL, process.stderr.read()[-2000:]
+        process.stderr.close()
+        unfinished = read_search(tmp_path / "killed" / kind)
+        assert len(unfinished.trials) > 0
+        whole = run(kind, tmp_path / "whole")
+        assert len(unfinished.trials) < len(whole.trials)
+        assert told(run(kind, tmp_path / "killed")) == told(whole)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("kind", ["RandomSearch", "Hyperband"])
+def test_a_search_that_trains_is_repeatable_and_resumable_on_each_backend(kind, tmp_path, monkeypatch):
+    few = {"max_trials": 2} if kind == "RandomSearch" else {"max_epochs": 2}
+    whole = run(kind, tmp_path / "whole", **few)
+    left = killed_at_a_write(monkeypatch, 11)
+    with pytest.raises(Killed):
+        run(kind, tmp_path / "killed", **few)
+    left[0] = 10**9
+    assert told(run(kind, tmp_path / "killed", **few)) == told(whole)
+    assert whole.best()[0].mean > 0.15
+
+
+@pytest.mark.parametrize("kind", ["BayesianOptimization", "GridSearch"])
+def test_the_other_two_train_as_well(kind, tmp_path):
+    found = run(kind, tmp_path, max_trials=2, folds=2)
+    assert [t.status for t in found.trials] == ["completed"] * 2
+
+
+def test_issue_139_a_trial_is_a_cross_validation(tmp_path):
+    x, y = digits()
+    found = run("RandomSearch", tmp_path, max_trials=1, folds=3, executions_per_trial=2)
+    [trial] = found.trials
+    hp = make("RandomSearch", tmp_path, max_trials=1, folds=3, executions_per_trial=2).get_best_hyperparameters()[0]
+    own = cross_validate(lambda: build(hp), x, y, folds=3, seeds=[3, 4], split_seed=3, epochs=2, batch_size=16)
+    assert dict(trial.values) == own.values
+    assert (trial.mean, trial.sd, trial.fold_sd) == pytest.approx((own.mean, own.sd, own.fold_sd), rel=1e-12)
+    assert (trial.folds, trial.seeds, trial.epochs) == (3, 2, 2)
+
+
+def test_the_score_is_never_the_best_epoch_of_the_scored_part(tmp_path):
+    """A returned History would have been reduced to its best epoch."""
+    x, y = digits()
+
+    class Ruin(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                self.model.layers[-1].bias.assign(np.array([1e4] + [0.0] * 9, "float32"))
+
+    search = make("RandomSearch", tmp_path, max_trials=1)
+    found = search.search(x, y, epochs=3, batch_size=16, callbacks=lambda seed, fold: [Ruin()], verbose=False)
+    assert found.trials[0].mean < 0.2
+
+
+def test_issue_1018_nothing_but_the_training_samples_can_be_reached(tmp_path, monkeypatch):
+    parameters = set(inspect.signature(RandomSearch.search).parameters)
+    assert not parameters & {"validation_data", "validation_split", "x_test", "kwargs"}
+    x, y = digits()
+    seen = []
+
+    def spy(build, x_given, y_given, parts, training, **keys):
+        assert x_given is x and y_given is y
+        train, held = parts
+        assert not set(train.tolist()) & set(held.tolist())
+        seen.append(sorted([*train.tolist(), *held.tolist()]))
+        return pretend_train(build, x_given, y_given, parts, training, **keys)
+
+    monkeypatch.setattr(crossval, "train_fold", spy)
+    search = make("RandomSearch", tmp_path, build=pretend_build, max_trials=2, folds=3)
+    search.search(x, y, epochs=1, batch_size=8, verbose=False)
+    assert seen == [list(range(len(y)))] * 6
+    with pytest.raises(TypeError, match="validation_data"):
+        search.search(x, y, epochs=1, batch_size=8, validation_data=(x, y))
+
+
+def test_issue_702_finished_folds_of_an_unfinished_trial_are_not_trained_again(tmp_path, monkeypatch):
+    trained = []
+
+    def stopping(build, x, y, parts, training, *, seed, fold, **keys):
+        if len(trained) == 2:
+            trained.append("killed")
+            raise Killed
+        trained.append((seed, fold))
+        return pretend_train(build, x, y, parts, training, seed=seed, fold=fold, **keys)
+
+    monkeypatch.setattr(crossval, "train_fold", stopping)
+    with pytest.raises(Killed):
+        run("RandomSearch", tmp_path, build=pretend_build, max_trials=1, folds=4)
+    run("RandomSearch", tmp_path, build=pretend_build, max_trials=1, folds=4)
+    assert trained == [(3, 0), (3, 1), "killed", (3, 2), (3, 3)]
+
+
+def test_a_promoted_trial_is_the_one_trained_at_once(tmp_path):
+    found = run("Hyperband", tmp_path, max_epochs=4)
+    state = json.loads((tmp_path / "Hyperband" / "oracle.json").read_text())["trials"]
+    promoted = [name for name, t in state.items() if t["hyperparameters"]["values"]["tuner/initial_epoch"] > 0]
+    assert promoted
+    x, y = digits()
+    tuner = make("Hyperband", tmp_path, max_epochs=4)
+    by_name = {trial.name: trial for trial in found.trials}
+    for name in promoted[-2:]:
+        hp = tuner.oracle.get_trial(name).hyperparameters
+        epochs = hp.values["tuner/epochs"]
+        own = cross_validate(lambda hp=hp: build(hp), x, y, folds=2, seeds=[3], split_seed=3, epochs=epochs,
+                             batch_size=16)  # fmt: skip
+        assert dict(by_name[name].values) == own.values
+        assert by_name[name].epochs == epochs
+
+
+def test_a_promoted_trial_does_not_train_its_first_epochs_again(tmp_path, monkeypatch):
+    spans = []
+
+    def spy(planned, *arguments, **keys):
+        spans.append((planned.training.initial_epoch, planned.training.epochs, keys["go_on_from"] is not None))
+        return carry_out(planned, *arguments, **keys)
+
+    monkeypatch.setattr("kmodels.tuner_trial.carry_out", spy)
+    run("Hyperband", tmp_path, max_epochs=2)
+    assert (1, 2, True) in spans and (0, 1, False) in spans and (0, 2, True) not in spans
+
+
+def failing(hp):
+    value = pretend_build(hp)
+    if hp.get("a") == 0.2:
+        raise ZeroDivisionError("no network has a = 0.2")
+    return value
+
+
+def test_a_failing_trial_says_why_and_the_search_goes_on(tmp_path, pretend):
+    # the builds before the search try every branch, not every value
+    found = run("GridSearch", tmp_path, build=failing)
+    failed = [trial for trial in found.trials if trial.status == "failed"]
+    assert len(found.trials) == 9 and len(failed) == 3
+    assert all(t.hyperparameters["a"] == 0.2 and "no network has a = 0.2" in t.cause for t in failed)
+    assert all(t.rank is None and t.mean is None for t in failed)
+    assert found.best()[0].hyperparameters["a"] == 0.3
+
+
+def test_a_search_in_which_all_trials_fail_ends_with_the_first_cause(tmp_path):
+    x, y = digits()
+
+    def diverging(hp):
+        model = build(hp)
+        rate = 1e30 * hp.Choice("large", [1.0, 2.0])
+        model.compile(keras.optimizers.SGD(rate), model.loss, metrics=["accuracy"])
+        return model
+
+    search = make("RandomSearch", tmp_path, build=diverging, max_trials=2)
+    with pytest.raises(SearchFailed, match=r"(?s)all 2 trials failed.*FloatingPointError.*loss is"):
+        search.search(x, y, epochs=2, batch_size=16, verbose=False)
+    assert [trial.status for trial in search.results().trials] == ["failed", "failed"]
+
+
+def test_another_search_in_the_same_folder_is_refused(tmp_path, pretend):
+    run("RandomSearch", tmp_path, build=pretend_build)
+    with pytest.raises(ValueError, match=r"project_name: expected a new one, or overwrite=True.*training"):
+        x, y = digits()
+        make("RandomSearch", tmp_path, build=pretend_build).search(x, y, epochs=3, batch_size=16)
+    again = run("RandomSearch", tmp_path, build=pretend_build, overwrite=True, folds=3)
+    assert again.trials[0].folds == 3
+
+
+def test_progress_has_the_best_so_far_and_the_time_left(tmp_path, pretend, capfd):
+    x, y = digits()
+    make("RandomSearch", tmp_path, build=pretend_build).search(x, y, epochs=1, batch_size=16)
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("[")]
+    assert len(lines) == 4
+    assert "best 0." in lines[0] and "left" in lines[0] and lines[0].startswith("[1/4] trial 0: accuracy 0.")
+    assert "left" not in lines[3]
+
+
+def test_the_number_of_trials_is_known_beforehand(tmp_path, pretend):
+    assert Hyperband(pretend_build, "accuracy", max_epochs=4, factor=2, folds=2, directory=str(tmp_path),
+                     project_name="h").oracle.expected_trials() == 15  # fmt: skip
+    assert (
+        GridSearch(build, "accuracy", folds=2, directory=str(tmp_path), project_name="g").oracle.expected_trials() == 9
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"seed": -1}, "seed"), ({"executions_per_trial": 0}, "executions_per_trial"), ({"folds": 0}, "folds")],
+)
+def test_wrong_arguments_are_named(changes, said, tmp_path):
+    with pytest.raises(ValueError, match=said):
+        run("RandomSearch", tmp_path, build=pretend_build, **changes)
+
+
+def test_epochs_are_hyperbands_own(tmp_path):
+    x, y = digits()
+    with pytest.raises(ValueError, match="epochs: expected None for Hyperband"):
+        make("Hyperband", tmp_path, build=pretend_build).search(x, y, epochs=3, batch_size=16)
+    with pytest.raises(ValueError, match="epochs"):
+        make("RandomSearch", tmp_path, build=pretend_build).search(x, y, batch_size=16)
+
+
+def test_importing_kmodels_or_cross_validate_does_not_import_keras_tuner():
+    code = "import sys, kmodels, kmodels.crossval; print('keras_tuner' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "False"
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+from tests.tuner_search import build, digits, make
+x, y = digits()
+resident = []
+def note(hp):
+    status = Path("/proc/self/status").read_text()
+    resident.append(int(status.split("VmRSS:")[1].split()[0]))
+    hp.Int("width", 1, 10_000)
+    return build(hp)
+search = make("RandomSearch", sys.argv[1], build=note, max_trials=60)
+start = len(resident)
+search.search(x, y, epochs=1, batch_size=16, verbose=False)
+trials = resident[start::3]
+assert len(trials) == 60, len(trials)
+print(trials[10], trials[-1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the resident set is read from /proc")
+def test_issues_395_and_873_sixty_trials_do_not_grow_the_process(tmp_path):
+    command = [sys.executable, "-c", MEMORY, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    after_ten, after_sixty = map(int, done.stdout.split()[-2:])
+    assert after_sixty <= 1.1 * after_ten
