@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax, softmax
+from twin_steps import nchw
 from twins.alexnet import alexnet as twin_alexnet
 from twins.convnet import MyConvNet
 from twins.ensemble import AverageNet
@@ -66,6 +67,27 @@ def test_alexnet_with_resnet_18_is_report_as():
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     assert trainable == sum(p.numel() for p in twin.parameters()) == 46_787_978 + 11_181_642
     check_inference(model, twin, images(1, (224, 224, 3)))
+
+
+@only_torch
+@pytest.mark.parametrize("loaded", [False, True])
+def test_steps_of_fit_are_pytorchs_steps(loaded, tmp_path):
+    # Keras forgets the old gradients only of parameters that it lists
+    model, twin = pair()
+    if loaded:
+        model.save(tmp_path / "model.keras")
+        model = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    x, y = images(8, (32, 32, 3)), np.arange(8)
+    model.compile(keras.optimizers.SGD(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    optimizer = torch.optim.SGD(twin.train().parameters(), 0.05)
+    before = as_array(model(x))
+    for _ in range(3):
+        model.train_on_batch(x, y)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(twin(nchw(x)), torch.from_numpy(y)).backward()
+        optimizer.step()
+    assert np.abs(as_array(model(x)) - before).max() > 0.1
+    check_inference(model, twin, x, tolerance=1e-4)
 
 
 SHAPES = [(2, 1, 2), (3, 4, 6), (5, 3, 4)]  # few, as JAX compiles for each

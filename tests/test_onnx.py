@@ -2,10 +2,10 @@
 
 import keras
 import numpy as np
+import prepared_networks
 import pytest
 
-from kmodels.initial_weights import initialize
-from kmodels.models import build, with_normalization
+from kmodels.models import ensemble
 
 pytest.importorskip("onnx", reason="onnx is not installed: pip install kmodels[onnx]")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install kmodels[onnx]")
@@ -19,38 +19,37 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning:torch.*"),
 ]
 
-SMALL, MEDIUM = (16, 16, 3), (32, 32, 3)
+# one of each family and of each unusual layer; the others under `slow`
+QUICK = (
+    "lenet",
+    "alexnet_bn",
+    "vgg11_lrn",
+    "se_vgg16_stage",
+    "convnet",
+    "plain_net",
+    "densenet_d",
+    "se_resnet14_d",
+    "resnet20",
+    "resnet18_a",
+    prepared_networks.UINT8,
+)
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        ("lenet", MEDIUM),
-        ("alexnet_bn", (67, 67, 3)),
-        ("vgg11_lrn", MEDIUM),
-        ("convnet", (28, 28, 1)),
-        ("plain_net", MEDIUM),
-        ("densenet_d", MEDIUM),
-        ("se_resnet14_d", SMALL),
-        ("resnet20", SMALL),
-        ("resnet18_a", MEDIUM),
-    ],
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in prepared_networks.NAMES]
 )
-def test_exported_logits_are_equal(name, shape, tmp_path):
-    model = build(name, shape, 10)
-    initialize(model, seed=0)
-    x = np.random.default_rng(0).normal(size=(3, *shape)).astype("float32")
-    check(model, x, tmp_path)
+def test_exported_logits_are_equal(name, scratch):
+    check(prepared_networks.prepared(name), scratch)
 
 
-def test_exported_with_normalization_it_takes_uint8(tmp_path):
-    model = with_normalization(build("lenet"), [0.49, 0.48, 0.45], [0.25, 0.24, 0.26])
-    initialize(model, seed=0)
-    x = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    check(model, x, tmp_path)
+@pytest.mark.parametrize("rule", ["mean_logits", "mean_probabilities", "majority"])
+def test_an_exported_ensemble_combines_as_it_did(rule, scratch):
+    members = [prepared_networks.prepared(name) for name in ("lenet", "plain_net", "vgg11_lrn")]
+    check(ensemble(members, rule=rule), scratch)
 
 
-def check(model, x, folder):
+def check(model, folder):
+    x = prepared_networks.pictures(model)
     expected = model.predict_on_batch(x)  # Keras exports what was called at least once
     file = folder / "model.onnx"
     model.export(file, format="onnx", verbose=False)

@@ -140,6 +140,7 @@ def test_has_its_golden_size_and_cost(name):
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
     assert (trainable, model.count_params() - trainable) == PARAMETERS[name]
     assert model.name == name
+    assert len({w.path for w in model.weights}) == len(model.weights)  # Keras on PyTorch keeps weights by path
     assert model.output_shape == (None, MODELS[name].num_classes)
     if name in PRINTED_GIGAMACS:
         assert count_macs(model) / 1e9 == pytest.approx(PRINTED_GIGAMACS[name], rel=0.02)

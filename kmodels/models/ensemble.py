@@ -101,6 +101,11 @@ class CombineLogits(keras.layers.Layer):
         require(rule in _RULES, "rule", f"one of {', '.join(_RULES)}", rule)
         self.rule = rule
 
+    def __call__(self, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
+        """Combines tensors, or at building time makes sure that Keras can tell the members' weights apart."""
+        _give_own_paths(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
     def call(self, inputs: list[Any]) -> Any:
         """Returns the combined logits."""
         stacked = ops.stack(inputs, axis=0)
@@ -119,3 +124,17 @@ class CombineLogits(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that build this layer anew."""
         return {**super().get_config(), "rule": self.rule}
+
+
+def _give_own_paths(outputs: list[Any]) -> None:
+    """Puts each member's name before the paths of its weights.
+
+    On PyTorch, Keras lists a model's parameters by path and keeps one of two with equal paths: the gradients of the
+    other are then never set back to zero between steps, and it cannot be exported.
+    """
+    for output in outputs:
+        history = getattr(output, "_keras_history", None)
+        if history is not None:
+            member = history.operation
+            for variable in member.variables:
+                variable._path = f"{member.name}/{variable.path}"
