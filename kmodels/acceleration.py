@@ -8,7 +8,7 @@ import keras
 
 from kmodels.checks import require
 
-__all__ = ["Mode", "accelerate", "explain"]
+__all__ = ["Mode", "accelerate", "execution", "explain", "first_non_finite_step"]
 
 Mode = Literal["auto", "record", "compile"]
 _STEPS = "_kmodels_steps"
@@ -108,3 +108,15 @@ def explain(model: Any) -> str:
         expected = "one that accelerate() was called on"
         raise ValueError(f"model: expected {expected}. Received: model={getattr(model, 'name', model)!r}")
     return "\n".join(functions.describe())
+
+
+def execution(model: Any) -> str:
+    """Returns how an accelerated model's training steps are taken: `keras`, `recorded` or `compiled`."""
+    functions = getattr(model, _STEPS, None)
+    return "keras" if functions is None else str(functions.execution)
+
+
+def first_non_finite_step(model: Any) -> int | None:
+    """Returns the first training step, counted from 0, whose loss was not finite; None where none is known of."""
+    functions = getattr(model, _STEPS, None)
+    return None if functions is None else functions.first_non_finite_step

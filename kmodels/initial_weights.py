@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import initializers
 
-__all__ = ["draw", "initialize", "seed_dropout"]
+__all__ = ["draw", "initialize", "seed_dropout", "seed_masks"]
 
 
 def initialize(model: keras.Model, seed: int) -> None:
@@ -40,18 +40,25 @@ def initialize(model: keras.Model, seed: int) -> None:
 def seed_dropout(model: keras.Model, seed: int, fold: int) -> None:
     """Makes the dropout masks of the training that follows depend on seed, fold and layer path alone.
 
-    The masks repeat on one backend, and differ between backends. On PyTorch, Keras draws them from PyTorch's own
-    generator in the order of the calls, so that one is seeded; elsewhere each layer has a state of its own.
+    The masks repeat on one backend, and differ between backends.
     """
     for path, layer in layer_paths(model):
         state = getattr(getattr(layer, "seed_generator", None), "state", None)
         if state is not None:
             start = int(generator("dropout", seed, fold, path).integers(2**31))
             state.assign(np.array([start, 0], dtype="uint32"))
+    seed_masks(seed, fold, 0)
+
+
+def seed_masks(seed: int, fold: int, epoch: int) -> None:
+    """Seeds PyTorch's own generator for an epoch, from which Keras' own step draws the masks of unseeded dropout.
+
+    On other backends, and in a recorded step, masks come from the state of each layer, and this does nothing.
+    """
     if keras.backend.backend() == "torch":
         from kmodels.torch_step.randomness import seed_torch
 
-        seed_torch(int(generator("dropout", seed, fold).integers(2**62)))
+        seed_torch(int(generator("dropout", seed, fold, epoch).integers(2**62)))
 
 
 def layer_paths(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:

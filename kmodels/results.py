@@ -30,7 +30,7 @@ __all__ += ["read_run", "run_key", "write_run"]
 FORMAT = 1
 """Version of the file format, stored in every file."""
 
-REVISION = 1
+REVISION = 2
 """Raised by hand whenever a change to training can move a number; part of every key. It stands here, not beside the
 training, because tables find runs by their keys without loading Keras."""
 
@@ -88,6 +88,8 @@ class Run:
         data: name, digest, source and sizes (`train_images`, `validation_images`, `test_images`) of the data.
         scores: last-epoch measures by name; accuracies as fractions.
         curves: per-epoch values by name: `loss`, `accuracy`, `val_loss`, `val_accuracy`.
+        diverged: when and how the loss became infinite or not a number, which ended the training; else empty. Curves
+            then end before, and scores hold accuracies alone.
         predictions: what it said of the test images; None where the test set was not opened.
         validation_classes: class predicted for each validation image, uint8, in the data set's order; None where
             validation images are the test images.
@@ -99,6 +101,7 @@ class Run:
         threads: CPU threads of the backend, 0 where it does not say.
         backend: `torch`, `jax` or `tensorflow`.
         pipeline: `memory` or `tfdata`.
+        execution: how steps were taken on PyTorch: `keras` (its own step), `recorded` or `compiled`; else `keras`.
         revision: `REVISION` at that time.
         versions: library name -> version.
         commit: git commit of the working tree, with `+changes` where it had any; empty outside a checkout.
@@ -116,6 +119,7 @@ class Run:
     data: Mapping[str, Any]
     scores: Mapping[str, float]
     curves: Mapping[str, Sequence[float]]
+    diverged: str = ""
     predictions: Predictions | None = None
     validation_classes: np.ndarray | None = None
     test_openings: Sequence[str] = ()
@@ -126,6 +130,7 @@ class Run:
     threads: int = 0
     backend: str = ""
     pipeline: str = "memory"
+    execution: str = "keras"
     revision: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""

@@ -49,7 +49,7 @@ def _texts(value: Any) -> bool:
 
 
 _KINDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("text", _text, "key experiment cell protocol device backend pipeline commit sources finished"),
+    ("text", _text, "key experiment cell protocol diverged device backend pipeline execution commit sources finished"),
     ("a whole number, 0 or more", _whole, "seed fold peak_memory_bytes threads revision"),
     ("a finite number", _number, "images_per_second"),
     ("an object", _mapping, "recipe data"),

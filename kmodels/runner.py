@@ -15,7 +15,7 @@ from kmodels.interrupt import interruptible
 from kmodels.progress import describe, display
 from kmodels.results import REVISION, run_key, write_run
 from kmodels.tasks import Task
-from kmodels.training import Diverged, measure_rate, train
+from kmodels.training import measure_rate, train
 
 __all__ = ["Outcome", "estimate_seconds", "run"]
 
@@ -25,11 +25,11 @@ class Outcome:
     """What a queue of tasks came to.
 
     Attributes:
-        failures: one line for each task that failed: which, and why.
+        diverged: one line for each task whose training diverged: which, and when.
         interrupted: the call was stopped by Ctrl-C; what had finished is kept.
     """
 
-    failures: list[str] = field(default_factory=list)
+    diverged: list[str] = field(default_factory=list)
     interrupted: bool = False
 
 
@@ -54,17 +54,16 @@ def run(queue: Sequence[Task], dataset: Dataset, folder: Path, *, pipeline: str,
                 if any(folder.glob(f"*/{_key(task, dataset, pipeline)}.json")):
                     shown.finished(task, "already there")  # another process trained it meanwhile
                     continue
-                try:
-                    callbacks = [interruption, shown.callback(task)]
-                    result = train(task, dataset, pipeline=pipeline, callbacks=callbacks)
-                except Diverged as error:
-                    outcome.failures.append(f"{describe(task)}: {error}")
-                    shown.finished(task, str(error))
-                    continue
+                callbacks = [interruption, shown.callback(task)]
+                checkpoint = folder / task.experiment / f"{_key(task, dataset, pipeline)}.state"
+                result = train(task, dataset, pipeline=pipeline, callbacks=callbacks, checkpoint=checkpoint)
                 write_run(result, folder)
+                if result.diverged:
+                    outcome.diverged.append(f"{describe(task)}: {result.diverged}")
                 accuracy = 100 * result.scores["validation_accuracy"]
                 seconds = sum(result.seconds.values())
-                shown.finished(task, f"validation accuracy {accuracy:.2f} % in {seconds:.0f} s")
+                ended = f"diverged: {result.diverged}; " if result.diverged else ""
+                shown.finished(task, f"{ended}validation accuracy {accuracy:.2f} % in {seconds:.0f} s")
                 keras.utils.clear_session()
             interruption.check()  # asked for during the last evaluation: another data set's queue must not begin
         except KeyboardInterrupt:

@@ -168,7 +168,7 @@ def train(
                 _warn(f"{experiment.name}: not run here: it cannot rise above chance in the quick protocol's minutes")
         chosen = [experiment for experiment in chosen if experiment.quick is not None]
     folder = amount.folder(results)
-    failures: list[str] = []
+    diverged: list[str] = []
     try:
         queue = _missing(chosen, folder, amount, backend, pipeline)
         if queue:  # hours of training are not to end in a folder that cannot be written to
@@ -185,7 +185,7 @@ def train(
             queue = _missing(chosen, folder, amount, backend, pipeline)
             datasets = {"digits": load("digits", report=_warn)}
         if queue:
-            interrupted = _work(queue, datasets, folder, amount, pipeline, failures)
+            interrupted = _work(queue, datasets, folder, amount, pipeline, diverged)
             if interrupted:
                 _warn("Interrupted. Finished runs are kept; the same command goes on from there.")
                 return 130
@@ -193,9 +193,9 @@ def train(
         _warn(str(error))
         return 1
     show(chosen, results, amount, backend=backend, command=command, pipeline=pipeline, draw=draw)
-    for failure in failures:
-        _warn(f"failed: {failure}")
-    return 1 if failures else 0
+    for line in diverged:
+        _warn(f"diverged: {line}")
+    return 0
 
 
 def _missing(
@@ -228,7 +228,7 @@ def _work(
     folder: Path,
     amount: Amount,
     pipeline: str,
-    failures: list[str],
+    diverged: list[str],
 ) -> bool:
     """Trains the queue; returns whether it was interrupted."""
     from kmodels import runner  # Keras: only where something is trained
@@ -241,7 +241,7 @@ def _work(
             seconds = runner.estimate_seconds(part, datasets[name], pipeline=pipeline)
             _warn(f"{len(part)} runs on {name}: about {spoken(seconds)} on this machine")
         outcome = runner.run(part, datasets[name], folder, pipeline=pipeline, console=console)
-        failures += outcome.failures
+        diverged += outcome.diverged
         if outcome.interrupted:
             return True
     return False

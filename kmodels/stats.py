@@ -91,6 +91,8 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
 
 
 def _score(run: Run, name: str) -> float:
+    if run.diverged:
+        return math.nan
     scores = {"seconds": run.seconds["fit"]} if name == "seconds" and "fit" in run.seconds else run.scores
     if name not in scores:
         raise ValueError(f"measure: expected one of {', '.join(scores)} of run {run.key}. Received: measure={name!r}")

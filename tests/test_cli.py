@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -143,9 +144,11 @@ def test_an_experiment_without_a_quick_protocol_is_named_and_left_out(tmp_path, 
 
 def test_a_training_that_diverges_is_reported_and_the_others_are_kept(tmp_path, capsys):
     wild = replace(TINY, cells={**TINY.cells, "wild": {"learning_rate": 1e38}})
-    assert call("--out", tmp_path, "--folds", 1, experiments=[wild]) == 1
-    assert "failed: A-tiny · wild" in capsys.readouterr().err
-    assert len(run_files(tmp_path)) == 2
+    assert call("--out", tmp_path, "--folds", 1, experiments=[wild]) == 0
+    said = capsys.readouterr()
+    assert "diverged: A-tiny · wild" in said.err
+    assert re.search(r"wild .*diverged", said.out)
+    assert len(run_files(tmp_path)) == 3
 
 
 def test_list_names_cells_rows_and_claims(capsys):

@@ -1,12 +1,17 @@
 """One training: repeatable, the same on every backend, honest about what it opened."""
 
+import json
+import re
+
 import keras
 import numpy as np
 import pytest
 
 from kmodels import data
+from kmodels.network import build_model
+from kmodels.results import Run
 from kmodels.spec import Split
-from kmodels.training import Diverged, build_model, measure_rate, train
+from kmodels.training import measure_rate, train
 from tests.tiny_experiment import BASE, task
 
 
@@ -86,6 +91,7 @@ def test_the_test_set_is_opened_once_and_the_reports_habit_is_told(digits):
     assert habit.scores["validation_accuracy"] == habit.scores["test_accuracy"]
 
 
+@pytest.mark.filterwarnings("ignore:kmodels.accelerate. Keras' own step is used for lenet. float16")
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains_with_float32_weights_and_logits(digits, precision):
     before = keras.config.dtype_policy().name
@@ -96,6 +102,7 @@ def test_half_precision_trains_with_float32_weights_and_logits(digits, precision
     assert keras.config.dtype_policy().name == before
     run = train(task(precision=precision), digits)
     assert np.isfinite(run.curves["loss"]).all()
+    assert run.execution == {"mixed_bfloat16": "recorded", "mixed_float16": "keras"}[precision]
 
 
 def test_a_run_says_where_it_comes_from(digits):
@@ -108,9 +115,12 @@ def test_a_run_says_where_it_comes_from(digits):
     assert run.peak_memory_bytes > 50e6
 
 
-def test_a_training_that_diverges_says_when(digits):
-    with pytest.raises(Diverged, match=r"loss is (nan|inf) after epoch \d"):
-        train(task(learning_rate=1e38, head="logits"), digits)
+def test_a_training_that_diverges_is_a_result_that_says_when(digits):
+    run = train(task(learning_rate=1e38, head="logits"), digits)
+    assert re.match(r"loss is (nan|inf) in epoch 1", run.diverged)
+    assert run.curves == {}
+    assert sorted(run.scores) == ["test_accuracy", "validation_accuracy"]
+    assert Run.from_dict(json.loads(json.dumps(run.as_dict()))).diverged == run.diverged
 
 
 def test_a_recipe_that_does_not_fit_the_images_is_refused(digits):

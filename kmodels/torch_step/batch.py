@@ -32,6 +32,7 @@ class Batch:
 
 
 def batch_of(given: Any) -> Batch:
+    """Returns a batch of what a feed yielded: `(x, y)`, `(x, y, sample_weight)` or a `ResidentBatch`."""
     if isinstance(given, ResidentBatch):
         source, names = given.source, list(given.draws)
         tensors = [source.images, source.labels, *given.draws.values()]
@@ -64,8 +65,9 @@ def _kind(tensor: torch.Tensor) -> tuple[Any, ...]:
 
 def _tensor(value: Any) -> torch.Tensor:
     tensor = keras.ops.convert_to_tensor(value)
-    return tensor.detach()  # type: ignore[no-any-return]
+    return tensor.detach()
 
 
 def prepared(given: Any) -> Any:
+    """Returns what Keras' own step takes: a resident batch is prepared, all else is left as it is."""
     return given.source.prepare(given.draws) if isinstance(given, ResidentBatch) else given

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Device", "device_of"]
+__all__ = ["Device", "device_of", "threads", "use_threads"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,20 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def threads(backend: str) -> int:
+    """Returns the CPU threads of the backend; 0 where it is not PyTorch."""
+    if backend != "torch":
+        return 0
+    import torch
+
+    return int(torch.get_num_threads())
+
+
+def use_threads(backend: str, count: int) -> None:
+    """Sets the CPU threads of PyTorch, as sums of another number of threads differ in their last bits."""
+    if backend == "torch" and count > 0:
+        import torch
+
+        torch.set_num_threads(count)

@@ -57,9 +57,12 @@ class StepFunctions:
         return None if bad < 0 else bad
 
     @property
-    def refused(self) -> str | None:
-        """Why Keras' own step is used, or None where the step is recorded."""
-        return self._refused
+    def execution(self) -> str:
+        """How training steps are taken: `keras`, `recorded` or `compiled`."""
+        if self._refused is not None:
+            return "keras"
+        training = [graph for (kind, _), graph in self._graphs.items() if kind]
+        return "compiled" if any(graph.compiled for graph in training) else "recorded"
 
     def train(self, batches: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Takes one training step a batch; None stands for a batch that an epoch's last execution lacks."""
@@ -166,9 +169,10 @@ class StepFunctions:
         if self._mode != "auto":
             return 0 if self._mode == "compile" else None
         pays = steps_until_compiling_pays(work, state.tensors()[0].device)
-        if self._ahead is None or self._graphs:  # a short last batch comes too seldom for the steps ahead to be its own
+        if self._ahead is None:
             return pays
-        return 0 if self._ahead > pays else None
+        first = not any(training for training, _ in self._graphs)  # a short last batch comes too seldom to pay
+        return 0 if first and self._ahead > pays else None
 
     def _compile(self, graph: _Graph, batch: Batch) -> None:
         graph.compile_at = None
@@ -224,3 +228,5 @@ def _require_recordable(model: keras.Model) -> None:
         raise CannotRecord("the model was compiled with run_eagerly=True")
     if model.optimizer is None or not model.trainable_variables:
         raise CannotRecord("the model has nothing to train")
+    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        raise CannotRecord("float16 needs a loss scale, which is chosen on the host after every step")

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import torch
 
-__all__ = ["DataAdapter", "KerasInternalMissing", "current_device", "stock_function", "unpack_batch"]
+__all__ = ["DataAdapter", "KerasInternalMissing", "build_variables", "current_device", "stock_function", "unpack_batch"]
 
 
 class KerasInternalMissing(ImportError):
@@ -64,3 +64,13 @@ def stock_function(model: keras.Model, kind: str) -> Callable[[Any], Any]:
             return step(data)
 
     return without_gradients
+
+
+def build_variables(model: keras.Model, batch: tuple[Any, Any]) -> None:
+    """Makes the variables of a compiled model's metrics and optimizer, which `fit` would at its first batch.
+
+    Args:
+        model: built and compiled.
+        batch: images and labels like those that will come; nothing is computed of them.
+    """
+    model._symbolic_build(data_batch=batch)

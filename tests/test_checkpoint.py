@@ -1,0 +1,98 @@
+"""A killed training goes on to the very same result."""
+
+import keras
+import numpy as np
+import pytest
+
+from kmodels import data
+from kmodels.checkpoint import Checkpointing
+from kmodels.spec import Schedule
+from kmodels.training import train
+from tests.tiny_experiment import task
+
+RECIPE = {  # everything that has a state: dropout, augmentation, momentum, a schedule
+    "dropout": 0.5,
+    "epochs": 4,
+    "train_images": 150,
+    "batch_size": 64,
+    "crop_padding": 1,
+    "flip": True,
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "learning_rate": 0.05,
+    "head": "logits",
+    "schedule": Schedule(kind="exponential", gamma=0.8, warmup_epochs=1),
+}
+
+
+class _Killed(Exception):
+    pass
+
+
+class _Kill(keras.callbacks.Callback):
+    """Raises in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self._now, batch) == (self._epoch, 1):
+            raise _Killed
+
+
+class _Spoil(keras.callbacks.Callback):
+    """Puts a NaN into the weights before an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self._epoch:
+            self.model.trainable_variables[0].assign(self.model.trainable_variables[0] * np.nan)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+@pytest.mark.backend
+def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    whole = train(task(**RECIPE), digits)
+    path = tmp_path / "run.state"
+    for epoch in (1, 3):
+        with pytest.raises(_Killed):
+            train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Kill(epoch)])
+        assert path.exists()
+    resumed = train(task(**RECIPE), digits, checkpoint=path)
+    assert resumed.curves == whole.curves
+    assert resumed.scores == whole.scores
+    np.testing.assert_array_equal(resumed.predictions.classes, whole.predictions.classes)
+    assert resumed.key == whole.key
+    assert not path.exists()
+
+
+def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    path = tmp_path / "run.state"
+    with pytest.raises(_Killed):
+        train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Kill(1)])
+    with pytest.raises(ValueError, match="checkpoint: expected the state of run"):
+        train(task(**{**RECIPE, "learning_rate": 0.1}), digits, checkpoint=path)
+    assert Checkpointing(None, "").epochs == 0
+
+
+def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    path = tmp_path / "run.state"
+    run = train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Spoil(1)])
+    said = f"loss is nan in epoch 2, from step 1 of the epoch on; the weights after epoch 1 are in {path}"
+    assert run.diverged == said
+    assert len(run.curves["loss"]) == 1
+    assert path.exists()
