@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from kmodels.torch_step.updates import UpdateRule
+from kmodels.torch_step.updates import UpdateRule, subtract_scaled
 
 __all__ = ["RULES", "TorchAdamRule", "TorchNAdamRule", "TorchSGDRule"]
 
@@ -65,10 +65,23 @@ class TorchSGDRule(_WithL2):
             torch._foreach_add_(directions, gradients)
             if self.optimizer.nesterov:
                 directions = list(torch._foreach_add(gradients, directions, alpha=self.optimizer.momentum))
-        torch._foreach_sub_(values, torch._foreach_mul(directions, rate))
+        subtract_scaled(values, directions, rate)
 
 
-class TorchAdamRule(_WithL2):
+class _WithMoments(_WithL2):
+    """The denominator that Adam and NAdam share."""
+
+    def _denominators(self, squares: list[torch.Tensor], step: torch.Tensor, size: torch.Tensor) -> list[torch.Tensor]:
+        """(√(square / correction) + epsilon) / size: the size divides here, which saves a pass over the values."""
+        root = torch.sqrt(_bias_correction(self.optimizer.beta_2, step))
+        denominators = list(torch._foreach_sqrt(squares))
+        # by its full name: `torch._foreach_add_` would read the tensor on the host
+        torch.ops.aten._foreach_add_.Tensor(denominators, self.optimizer.epsilon * root)
+        torch._foreach_mul_(denominators, 1.0 / (size * root))
+        return denominators
+
+
+class TorchAdamRule(_WithMoments):
     """`kmodels.optimizers.Adam` and `AdamW`."""
 
     numbers = ("l2", "beta_1", "beta_2", "epsilon")
@@ -88,17 +101,11 @@ class TorchAdamRule(_WithL2):
         beta_1, beta_2 = self.optimizer.beta_1, self.optimizer.beta_2
         means, squares = slots
         _move_moments(means, squares, gradients, beta_1, beta_2)
-        root = torch.sqrt(_bias_correction(beta_2, step))
-        # value - size · mean / (√square + epsilon · root) with the size moved into the denominator: one pass less
-        inverse = _bias_correction(beta_1, step) / (rate * root)
-        denominators = torch._foreach_sqrt(squares)
-        # by its full name: `torch._foreach_add_` would read the tensor on the host
-        torch.ops.aten._foreach_add_.Tensor(denominators, self.optimizer.epsilon * root)
-        torch._foreach_mul_(denominators, inverse)
+        denominators = self._denominators(squares, step, rate / _bias_correction(beta_1, step))
         torch._foreach_addcdiv_(values, means, denominators, value=-1.0)
 
 
-class TorchNAdamRule(_WithL2):
+class TorchNAdamRule(_WithMoments):
     """`kmodels.optimizers.NAdam`."""
 
     numbers = ("l2", "beta_1", "beta_2", "epsilon", "momentum_decay")
@@ -123,11 +130,11 @@ class TorchNAdamRule(_WithL2):
         momentum, following = self._momentum(step + 1), self._momentum(step + 2)
         (product,) = scalars
         product.mul_(momentum)
-        numerators = torch._foreach_mul(gradients, rate * (1.0 - momentum) / (1.0 - product))
-        torch._foreach_add_(numerators, torch._foreach_mul(means, rate * following / (1.0 - product * following)))
-        denominators = torch._foreach_sqrt(squares)
-        torch._foreach_div_(denominators, torch.sqrt(_bias_correction(self.optimizer.beta_2, step)))
-        torch._foreach_add_(denominators, self.optimizer.epsilon)
+        now, ahead = (1.0 - momentum) / (1.0 - product), following / (1.0 - product * following)
+        # now · gradient + ahead · mean, divided by now
+        numerators = torch._foreach_mul(means, ahead / now)
+        torch._foreach_add_(numerators, gradients)
+        denominators = self._denominators(squares, step, rate * now)
         torch._foreach_addcdiv_(values, numerators, denominators, value=-1.0)
 
     def _momentum(self, step: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from kmodels.checks import require
 
-__all__ = ["UpdateRule"]
+__all__ = ["UpdateRule", "subtract_scaled"]
 
 
 class UpdateRule(ABC):
@@ -150,6 +150,14 @@ class UpdateRule(ABC):
         rate: torch.Tensor,
     ) -> None:
         """Updates values, slots and scalars in place, where every value has a gradient."""
+
+
+def subtract_scaled(values: list[torch.Tensor], directions: list[torch.Tensor], rate: torch.Tensor) -> None:
+    """Subtracts directions times a rate of shape `()` from values, in place."""
+    if values[0].device.type == "cpu":  # in one pass over memory
+        torch._foreach_addcmul_(values, directions, [rate] * len(values), value=-1.0)
+    else:  # a GPU takes a list at once only where all shapes agree
+        torch._foreach_sub_(values, torch._foreach_mul(directions, rate))
 
 
 def _within_norm(gradient: torch.Tensor, norm: float) -> torch.Tensor:
