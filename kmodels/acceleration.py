@@ -80,6 +80,7 @@ def accelerate(model: Any, *, mode: Mode = "auto", steps: int | None = None, exa
             "make_train_function": make_train_function,
             "make_test_function": make_test_function,
             "make_predict_function": make_predict_function,
+            "_symbolic_build": functions.build,
         }
     )
     model.train_function = model.test_function = model.predict_function = None

@@ -61,7 +61,7 @@ def build_model(
         from kmodels.torch_step.keras_internals import build_variables
 
         images = np.zeros((1, height, width, channels), "float32")
-        build_variables(model, (images, np.zeros(1, "int64")))
+        build_variables(model, data_batch=(images, np.zeros(1, "int64")))
     return model
 
 

@@ -13,11 +13,12 @@ import torch
 from keras import tree
 
 from kmodels.torch_step.batch import Batch, batch_of, prepared
-from kmodels.torch_step.keras_internals import stock_function
+from kmodels.torch_step.keras_internals import build_variables, stock_function
 from kmodels.torch_step.memory_format import MemoryFormat, arrange_kernels, preferred_format
 from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_rule
 from kmodels.torch_step.python_state import python_state
 from kmodels.torch_step.recorder import CannotRecord, can_compile, compiled, recorded
+from kmodels.torch_step.resident import ResidentBatches
 from kmodels.torch_step.step import State, evaluation_step, training_step
 from kmodels.torch_step.work import Work, steps_until_compiling_pays, work_of
 
@@ -85,6 +86,13 @@ class StepFunctions:
         found = [b for b in batches if b is not None]
         outputs = [self._keras(batch, "predict") for batch in found]
         return outputs[0] if len(outputs) == 1 else tree.map_structure(lambda *parts: torch.cat(parts), *outputs)
+
+    def build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Makes the variables of metrics and optimizer for what `fit` is going to iterate over."""
+        feed = getattr(iterator, "data_adapter", None)
+        if isinstance(feed, ResidentBatches):  # Keras cannot look into its batches
+            data_batch = next(iter(feed.prepared().get_torch_dataloader()))
+        build_variables(self.model, iterator, data_batch)
 
     def _step(self, given: Any, *, training: bool) -> dict[str, torch.Tensor]:
         if self._refused is None:

@@ -66,11 +66,12 @@ def stock_function(model: keras.Model, kind: str) -> Callable[[Any], Any]:
     return without_gradients
 
 
-def build_variables(model: keras.Model, batch: tuple[Any, Any]) -> None:
-    """Makes the variables of a compiled model's metrics and optimizer, which `fit` would at its first batch.
+def build_variables(model: keras.Model, iterator: Any = None, data_batch: Any = None) -> None:
+    """Makes the variables of a compiled model's metrics and optimizer; nothing is computed.
 
     Args:
         model: built and compiled.
-        batch: images and labels like those that will come; nothing is computed of them.
+        iterator: what `fit` iterates over.
+        data_batch: images and labels like those that will come, in place of an iterator.
     """
-    model._symbolic_build(data_batch=batch)
+    keras.Model._symbolic_build(model, iterator=iterator, data_batch=data_batch)

@@ -116,7 +116,10 @@ def _dense(layer: Any) -> _Call | None:
     def call(inputs: torch.Tensor, training: bool | None = None) -> torch.Tensor:
         kernel = layer.kernel.value if isinstance(layer.kernel, keras.Variable) else layer.kernel
         bias = layer.bias.value if layer.use_bias else None
-        outputs = functional.linear(inputs, kernel.t(), bias)
+        if bias is None or inputs.ndim != 2:
+            outputs = inputs @ kernel if bias is None else inputs @ kernel + bias
+        else:  # not `linear`, whose gradient would lie in memory the other way round than the kernel
+            outputs = torch.addmm(bias, inputs, kernel)
         return outputs if layer.activation is None else layer.activation(outputs)
 
     return call
