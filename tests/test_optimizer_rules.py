@@ -1,4 +1,4 @@
-"""What the recorder applies is what the optimizer itself does, to the bit but for Keras' SGD."""
+"""What the recorder applies is what the optimizer itself does, to the bit."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ STEPS = 8
 SCHEDULE = keras.optimizers.schedules.ExponentialDecay(0.02, 3, 0.7)
 STOCK = keras.optimizers
 
-EXACT = [
+THEIRS = [
     (STOCK.Adam, {}),
     (STOCK.Adam, {"learning_rate": SCHEDULE, "weight_decay": 0.1}),
     (STOCK.Adam, {"amsgrad": True, "beta_1": 0.5, "clipvalue": 0.1}),
@@ -29,9 +29,6 @@ EXACT = [
     (STOCK.AdamW, {"amsgrad": True, "learning_rate": SCHEDULE}),
     (STOCK.Nadam, {}),
     (STOCK.Nadam, {"learning_rate": SCHEDULE, "weight_decay": 0.1, "beta_2": 0.9, "clipnorm": 0.5}),
-]
-# Keras fuses the learning rate, once it is on the host, into one addition that rounds once instead of twice
-NEARLY = [
     (STOCK.SGD, {}),
     (STOCK.SGD, {"learning_rate": SCHEDULE, "momentum": 0.9}),
     (STOCK.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "clipvalue": 0.1}),
@@ -121,26 +118,11 @@ def assert_equal(found, expected):
             np.testing.assert_array_equal(a, b)
 
 
-def assert_rounded_alike(found, expected):
-    for ours, theirs in zip(found, expected, strict=True):
-        assert len(ours) == len(theirs)
-        for a, b in zip(ours, theirs, strict=True):
-            # a unit in the last place of the largest value that was added up, a step
-            np.testing.assert_allclose(a, b, rtol=0, atol=STEPS * np.spacing(np.float32(max(1.0, np.abs(b).max()))))
-
-
 @pytest.mark.parametrize("record", [False, True], ids=["directly", "recorded"])
-@pytest.mark.parametrize("case", EXACT + OURS, ids=named)
+@pytest.mark.parametrize("case", THEIRS + OURS, ids=named)
 def test_optimizers_are_followed_to_the_bit(case, record):
     gradients = random_gradients()
     assert_equal(as_recorded(*case, gradients, record=record), as_keras_does(*case, gradients))
-
-
-@pytest.mark.parametrize("record", [False, True], ids=["directly", "recorded"])
-@pytest.mark.parametrize("case", NEARLY, ids=named)
-def test_sgd_of_keras_is_followed_within_rounding(case, record):
-    gradients = random_gradients()
-    assert_rounded_alike(as_recorded(*case, gradients, record=record), as_keras_does(*case, gradients))
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
@@ -167,12 +149,12 @@ def test_variables_are_kept_from_decay(kind, exclude):
     gradients = random_gradients()
     how = {"exclude": exclude}
     expected = as_keras_does(kind, options, gradients, **how)
-    assert_rounded_alike(as_recorded(kind, options, gradients, record=True, **how), expected)
+    assert_equal(as_recorded(kind, options, gradients, record=True, **how), expected)
     decayed_too = as_keras_does(kind, options, gradients)
     assert np.abs(expected[0][1] - decayed_too[0][1]).max() > 0.1
 
 
-@pytest.mark.parametrize("case", [EXACT[1], EXACT[-1], OURS[1], OURS[5], OURS[-1]], ids=named)
+@pytest.mark.parametrize("case", [THEIRS[1], THEIRS[7], THEIRS[-1], OURS[1], OURS[5], OURS[-1]], ids=named)
 @pytest.mark.filterwarnings("ignore:Gradients do not exist for variables:UserWarning")  # Keras says what is tested
 def test_a_variable_without_a_gradient_is_left_alone_with_its_slots(case):
     gradients = [[None, *step[1:]] for step in random_gradients()]
@@ -184,7 +166,7 @@ def test_a_variable_without_a_gradient_is_left_alone_with_its_slots(case):
         rule.apply(values, step, slots, optimizer.iterations.value, rate_of(optimizer))
         optimizer.iterations.assign_add(1)
     expected = as_keras_does(*case, gradients)
-    assert_rounded_alike((numbers(variables), numbers(rule.slots())), expected)
+    assert_equal((numbers(variables), numbers(rule.slots())), expected)
     np.testing.assert_array_equal(variables[0].numpy(), built(*case)[1][0].numpy())
 
 
@@ -249,7 +231,7 @@ def test_an_optimizer_that_is_not_built_is_an_error():
 
 
 def test_slots_are_all_of_the_optimizers_variables_but_two():
-    for kind, options in EXACT + NEARLY + OURS:
+    for kind, options in THEIRS + OURS:
         optimizer, _ = built(kind, options)
         slots = {id(variable) for variable in update_rule(optimizer).slots()}
         own = {

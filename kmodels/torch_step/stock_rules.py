@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kmodels.torch_step.updates import UpdateRule
+from kmodels.torch_step.updates import UpdateRule, subtract_scaled
 
 __all__ = ["AdamRule", "NadamRule", "SGDRule"]
 
@@ -12,9 +12,9 @@ __all__ = ["AdamRule", "NadamRule", "SGDRule"]
 class SGDRule(UpdateRule):
     """`keras.optimizers.SGD`.
 
-    Keras reads the learning rate on the host and multiplies by it inside one fused addition, which rounds once. With
-    the rate on the device the product is rounded first, so a result may differ by that: half a unit in the last place
-    of the product.
+    Keras reads the learning rate on the host and multiplies by it inside one addition, which rounds once. On the CPU
+    there is such an operation for a rate on the device too, and the bits are the same; on a GPU the product is rounded
+    first, so a result may differ by half a unit in the last place of the product.
     """
 
     numbers = ("momentum", "nesterov")
@@ -32,15 +32,14 @@ class SGDRule(UpdateRule):
         rate: torch.Tensor,
     ) -> None:
         momentum = self.optimizer.momentum
-        scaled = torch._foreach_mul(gradients, rate.to(values[0].dtype))
         if not slots:
-            torch._foreach_sub_(values, scaled)
+            subtract_scaled(values, gradients, rate)
             return
         (buffers,) = slots
         torch._foreach_mul_(buffers, momentum)
-        torch._foreach_sub_(buffers, scaled)
+        subtract_scaled(buffers, gradients, rate)
         if self.optimizer.nesterov:
-            torch._foreach_sub_(values, scaled)
+            subtract_scaled(values, gradients, rate)
             torch._foreach_add_(values, buffers, alpha=momentum)
         else:
             torch._foreach_add_(values, buffers)
