@@ -159,6 +159,11 @@ class CrossValidated(base_tuner.BaseTuner):
         """
         return read_search(self.project_dir)
 
+    @property
+    def planning(self) -> dict[str, Any]:
+        """How samples are divided and models begin: arguments of `kmodels.crossval_plan.plan`."""
+        return dict(self._planning)
+
     def run_trial(self, trial: Any, *_: Any, **__: Any) -> dict[str, float]:
         """Cross-validates one choice of hyper-parameters; called by KerasTuner."""
         assert self._samples is not None
