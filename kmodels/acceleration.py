@@ -14,7 +14,9 @@ Mode = Literal["auto", "record", "compile"]
 _STEPS = "_kmodels_steps"
 
 
-def accelerate(model: Any, *, mode: Mode = "auto", steps: int | None = None, exact: bool = False) -> Any:
+def accelerate(
+    model: Any, *, mode: Mode = "auto", steps: int | None = None, exact: bool = False, cuda_graph: bool = False
+) -> Any:
     """Makes `fit` and `evaluate` of a Keras model faster on the PyTorch backend; nothing else about it changes.
 
     The whole step (forward, loss, backward, optimizer, metrics) is recorded once for each shape of batch, without
@@ -34,12 +36,14 @@ def accelerate(model: Any, *, mode: Mode = "auto", steps: int | None = None, exa
         steps: training steps that are ahead, where they are known: `auto` then compiles at once or never.
         exact: record Keras' own operations, so that the weights are those of Keras' step to the last bit; slower, and
             never compiled.
+        cuda_graph: on an NVIDIA GPU, take the steps of one execution (`steps_per_execution` of `compile`) by replaying
+            one CUDA graph. Not measured yet, so it has to be asked for.
 
     Returns:
         The same model. On JAX and TensorFlow it is as it was: Keras compiles its step there.
 
     Raises:
-        ValueError: an argument is outside its range, or the model is not built.
+        ValueError: an argument is outside its range, the model is not built, or its GPU has no CUDA graphs.
 
     Example:
         >>> import numpy as np
@@ -60,7 +64,14 @@ def accelerate(model: Any, *, mode: Mode = "auto", steps: int | None = None, exa
         return model
     from kmodels.torch_step.functions import StepFunctions  # imports PyTorch: only where it is the backend
 
-    functions = StepFunctions(model, mode="record" if exact else mode, steps=steps, kernels=not exact)
+    replays = None
+    if cuda_graph:
+        from kmodels.torch_step.cuda_graph import Replays
+
+        device = model.weights[0].value.device
+        require(device.type == "cuda", "cuda_graph", "False where the model is not on an NVIDIA GPU", str(device))
+        replays = Replays()
+    functions = StepFunctions(model, mode="record" if exact else mode, steps=steps, kernels=not exact, replays=replays)
 
     def make_train_function(force: bool = False) -> None:
         if model.train_function is None or force:

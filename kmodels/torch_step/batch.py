@@ -23,11 +23,13 @@ class Batch:
     Attributes:
         tensors: everything that changes from batch to batch, and resident arrays.
         key: equal for batches that one graph serves: structure, shapes, types, devices.
+        resident: how many tensors at the beginning are arrays that all batches share.
         unpack: from tensors like those to `(x, y, sample_weight)`; run inside the step.
     """
 
     tensors: list[torch.Tensor]
     key: Any
+    resident: int
     unpack: Callable[[Sequence[torch.Tensor]], tuple[Any, Any, Any]]
 
 
@@ -44,7 +46,7 @@ def batch_of(given: Any) -> Batch:
             )
             return x, y, None
 
-        return Batch(tensors, key, prepare)
+        return Batch(tensors, key, 2, prepare)
     structure = unpack_batch(given)
     tensors = [_tensor(value) for value in tree.flatten(structure) if value is not None]
     present = [value is not None for value in tree.flatten(structure)]
@@ -56,7 +58,7 @@ def batch_of(given: Any) -> Batch:
         return x, y, sample_weight
 
     shape = repr(tree.map_structure(lambda value: value is not None, structure))
-    return Batch(tensors, (shape, tuple(_kind(tensor) for tensor in tensors)), rebuild)
+    return Batch(tensors, (shape, tuple(_kind(tensor) for tensor in tensors)), 0, rebuild)
 
 
 def _kind(tensor: torch.Tensor) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ import torch
 from keras import tree
 
 from kmodels.torch_step.batch import Batch, batch_of, prepared
+from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.keras_internals import build_variables, stock_function
 from kmodels.torch_step.memory_format import MemoryFormat, arrange_kernels, preferred_format
 from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_rule
@@ -34,10 +35,14 @@ class StepFunctions:
         steps: training steps ahead, where they are known: `auto` then compiles at once or never.
         kernels: compute the known layers by PyTorch's kernels; else every operation is Keras' own, which is slower and
             bit-equal to Keras' step.
+        replays: takes the steps of one execution at once; None takes them one after the other.
     """
 
-    def __init__(self, model: keras.Model, *, mode: str, steps: int | None, kernels: bool) -> None:
+    def __init__(
+        self, model: keras.Model, *, mode: str, steps: int | None, kernels: bool, replays: Replays | None = None
+    ) -> None:
         self.model, self._mode, self._ahead, self._kernels = model, mode, steps, kernels
+        self._replays = replays
         self.reset()
 
     def reset(self) -> None:
@@ -68,10 +73,25 @@ class StepFunctions:
     def train(self, batches: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Takes one training step a batch; None stands for a batch that an epoch's last execution lacks."""
         logs: dict[str, torch.Tensor] = {}
+        if self._replays is not None and (replayed := self._replayed(batches)) is not None:
+            return replayed
         for batch in batches:
             if batch is not None:
                 logs = self._step(batch, training=True)
         return logs
+
+    def _replayed(self, batches: Sequence[Any]) -> dict[str, torch.Tensor] | None:
+        """The logs of the last step, where all are of a kind that was taken before; None where they are not."""
+        assert self._replays is not None
+        found = [batch_of(batch) for batch in batches if batch is not None]
+        graph = self._graphs.get((True, found[0].key))
+        alike = all(batch.key == found[0].key for batch in found)
+        ready = graph is not None and graph.compile_at is None and self._seen == self._settings()
+        if graph is None or not (alike and ready) or self._refused or self._replays.refused:
+            return None
+        tensors = [batch.tensors for batch in found]
+        values = self._replays.take(found[0].key, graph.function, graph.state.tensors(), tensors, found[0].resident)
+        return None if values is None else dict(zip(graph.names, values, strict=True))
 
     def test(self, batches: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Takes one evaluation step a batch."""
@@ -144,6 +164,8 @@ class StepFunctions:
         """Records anew from here on: the first step, or the user changed what is trained, or the optimizer."""
         _require_recordable(self.model)
         self._graphs.clear()
+        if self._replays is not None:
+            self._replays.clear()
         self._rule = update_rule(self.model.optimizer)
         trained, built = self.model.trainable_variables, self.model.optimizer._trainable_variables
         if [id(v) for v in trained] != [id(v) for v in built]:
@@ -206,6 +228,10 @@ class StepFunctions:
             return [*lines, "nothing recorded yet"]
         how = f"PyTorch's kernels, images {self._order}" if self._order else "Keras' own operations"
         lines.insert(0, f"{name}: recorded; {how}; optimizer {type(self.model.optimizer).__name__}")
+        if self._replays is not None and len(self._replays):
+            lines.append("  steps of one execution replayed as a CUDA graph")
+        if self._replays is not None and self._replays.refused:
+            lines.append(f"  no CUDA graph: {self._replays.refused}")
         for (training, _), graph in self._graphs.items():
             kind, size = "training" if training else "evaluation", graph.work
             state = "compiled" if graph.compiled else "recorded"
