@@ -170,10 +170,8 @@ class Run:
 # only when it differs from that value, so adding one leaves every earlier key as it was.
 _NEUTRAL: dict[str, Any] = {
     "schedule": {"kind": "constant"},
-    "momentum": 0.0,
+    **dict.fromkeys(("momentum", "l2", "weight_decay"), 0.0),
     "nesterov": False,
-    "l2": 0.0,
-    "weight_decay": 0.0,
     "clip_norm": None,
 }
 
