@@ -1,0 +1,131 @@
+"""Training images a second of kmodels over the same network written by hand in PyTorch, compiled, at its best.
+
+    python -m benchmarks.throughput --json results/benchmarks/cpu.json --table benchmarks/README.md
+    python -m benchmarks.throughput --models LeNet "ResNet 16-32-64" --rounds 9 --seconds 2
+    python -m benchmarks.throughput --smoke            # does it run: seconds, tiny, nothing compiled
+
+Both sides train in one process and take turns; a ratio is the median over rounds of two measurements of the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.compare import measure_row
+from benchmarks.machine import provenance
+from benchmarks.memory import measure_memory
+from benchmarks.settings import OPTIMIZERS, Settings, synthetic
+from benchmarks.table import put_into, render
+from benchmarks.twins import CASES
+from kmodels.atomic_file import write_atomically
+from kmodels.torch_step.keras_internals import current_device
+
+__all__ = ["main", "measure"]
+
+_IMAGES = 8192
+_SMOKE = ("LeNet", "ResNet 16-32-64")
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.throughput", description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", choices=CASES, default=list(CASES), help="rows; all by default")
+    parser.add_argument("--batch", type=int, help="images a step, for all rows; by default the table's")
+    parser.add_argument("--optimizer", nargs="+", choices=OPTIMIZERS, default=["adam"], help="one table each")
+    parser.add_argument("--modes", nargs="+", choices=("record", "compile"), default=["record", "compile"])
+    parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
+    parser.add_argument("--rounds", type=int, default=7, help="how often each side is timed")
+    parser.add_argument("--seconds", type=float, default=2.0, help="about how long each time; at least 2 steps")
+    parser.add_argument("--threads", type=int, help="of PyTorch; its own choice by default")
+    parser.add_argument("--images", type=int, default=_IMAGES, help="in memory")
+    parser.add_argument("--no-stock", dest="stock", action="store_false", help="leave stock Keras out")
+    parser.add_argument("--no-memory", dest="memory", action="store_false", help="leave memory out")
+    parser.add_argument("--json", type=Path, help="file to write the result to")
+    parser.add_argument("--table", type=Path, help="Markdown file whose table to replace")
+    parser.add_argument("--smoke", action="store_true", help="seconds, tiny, nothing compiled: only whether it runs")
+    return parser.parse_args(given)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Measures every row that was asked for.
+
+    Args:
+        options: of the command line.
+
+    Returns:
+        The result, as plain values for JSON.
+    """
+    if options.smoke:
+        options.models, options.batch, options.images = list(_SMOKE), 8, 64
+        options.modes, options.rounds, options.seconds = ["record"], 2, 0.05
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = current_device()
+    result: dict[str, Any] = {
+        "smoke": options.smoke,
+        **provenance(device),
+        "settings": {"rounds": options.rounds, "seconds": options.seconds, "images": options.images},
+        "rows": [],
+    }
+    for name in options.models:
+        case = CASES[name]
+        for batch in [options.batch] if options.batch else case.batches:
+            images = max(options.images, batch)
+            data = synthetic(case.shape, images)
+            for optimizer in options.optimizer:
+                settings = Settings(batch, optimizer, options.precision, device)
+                row = measure_row(
+                    name,
+                    case,
+                    data,
+                    settings,
+                    rounds=options.rounds,
+                    seconds=options.seconds,
+                    modes=options.modes,
+                    stock=options.stock,
+                    report=_report,
+                )
+                if options.memory and (name == options.models[0] or not options.smoke):
+                    row["memory"] = _memory(name, settings, row, images, torch.get_num_threads())
+                result["rows"].append(row)
+                _save(result, options)  # what is known so far, should a later row fail
+    return result
+
+
+def _memory(name: str, settings: Settings, row: dict[str, Any], images: int, threads: int) -> dict[str, Any]:
+    common = {"steps": 4, "images": images, "threads": threads}
+    found = {"twin": measure_memory(name, settings, "twin", **common, **row["twin"]["fields"])}
+    for side in row["ratios"]:
+        found[side] = measure_memory(name, settings, side, **common)
+    growth = ", ".join(f"{side} {values['growth'] / 2**20:.0f} MiB" for side, values in found.items())
+    _report(f"    memory: {growth}")
+    return found
+
+
+def _save(result: dict[str, Any], options: argparse.Namespace) -> None:
+    if options.json:
+        write_atomically(options.json, (json.dumps(result, indent=1) + "\n").encode())
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measures, prints the table, writes JSON and Markdown where asked to."""
+    options = _arguments(given)
+    result = measure(options)
+    print(render(result))
+    if options.table:
+        put_into(options.table, "throughput", render(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
