@@ -55,6 +55,10 @@ class _WholeState(keras_tuner.Oracle):
 
     @keras_tuner.synchronized  # type: ignore[untyped-decorator]
     def end_trial(self, trial: Any) -> None:
+        if not trial.message:  # KerasTuner's network protocol leaves it out; a worker writes it beside its folds
+            cause = Path(self._get_trial_dir(trial.trial_id)) / "cause.txt"
+            failed = trial.status in (trial_module.TrialStatus.FAILED, trial_module.TrialStatus.INVALID)
+            trial.message = cause.read_text(encoding="utf-8") if failed and cause.exists() else None
         with self._step():
             super().end_trial(trial)
 

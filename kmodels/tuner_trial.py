@@ -160,6 +160,13 @@ class CrossValidated(base_tuner.BaseTuner):
         return read_search(self.project_dir)
 
     @property
+    def role(self) -> Literal["alone", "chief", "worker"]:
+        """What this process is in the search; a worker has nothing to do after `search`."""
+        if not roles.has_chief_oracle():
+            return "alone"
+        return "chief" if roles.is_chief_oracle() else "worker"
+
+    @property
     def planning(self) -> dict[str, Any]:
         """How samples are divided and models begin: arguments of `kmodels.crossval_plan.plan`."""
         return dict(self._planning)

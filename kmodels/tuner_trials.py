@@ -120,7 +120,7 @@ def read_search(folder: str | Path) -> Search:
     home = Path(folder)
     state = json.loads((home / "oracle.json").read_text(encoding="utf-8"))
     objective, direction = state["objective"], state["direction"]
-    trials = [_trial(home, values, objective) for values in state["trials"].values()]
+    trials = [_trial(values, objective) for values in state["trials"].values()]
     sign = -1 if direction == "max" else 1
     order = sorted((t for t in trials if t.mean is not None), key=lambda t: (sign * (t.mean or 0.0), t.name))
     ranks = {trial.name: number for number, trial in enumerate(order, 1)}
@@ -128,7 +128,7 @@ def read_search(folder: str | Path) -> Search:
     return Search(name=home.name, objective=objective, direction=direction, trials=ranked)
 
 
-def _trial(home: Path, state: Mapping[str, Any], objective: str) -> TrialResult:
+def _trial(state: Mapping[str, Any], objective: str) -> TrialResult:
     observed = state["metrics"]["metrics"]
     numbers = {name: entry["observations"][0]["value"][-1] for name, entry in observed.items()}
     completed = state["status"] == "COMPLETED"
@@ -147,13 +147,5 @@ def _trial(home: Path, state: Mapping[str, Any], objective: str) -> TrialResult:
         values={(key[0], key[1]): numbers[name] for name, key in keys.items()},
         epochs=round(numbers["epochs"]) if "epochs" in numbers else None,
         seconds=numbers.get("seconds"),
-        cause="" if completed else _cause(home, state),
+        cause="" if completed else (state["message"] or "").strip(),
     )
-
-
-def _cause(home: Path, state: Mapping[str, Any]) -> str:
-    """The message, or, as KerasTuner's network protocol drops it, what the worker wrote into the shared folder."""
-    if state["message"]:
-        return str(state["message"]).strip()
-    written = home / f"trial_{state['trial_id']}" / "cause.txt"
-    return written.read_text(encoding="utf-8").strip() if written.exists() else ""

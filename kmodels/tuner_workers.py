@@ -1,4 +1,4 @@
-"""Chief of a distributed search."""
+"""The chief of a distributed search: it chooses the trials, its workers train them."""
 
 from __future__ import annotations
 
