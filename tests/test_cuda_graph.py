@@ -66,7 +66,7 @@ def test_a_capture_counts_as_no_step_and_copies_what_changes():
 
 
 def test_what_cannot_be_captured_changes_nothing_and_is_said():
-    replays, state = Replays(run_again), torch.zeros(1)
+    replays, state = Replays(run_again), torch.nn.Parameter(torch.zeros(1))
 
     def step(total, given):
         total.add_(given)

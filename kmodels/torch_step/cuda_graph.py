@@ -40,12 +40,13 @@ class Replay:
         Returns:
             The outputs of the last step, copies that the next call leaves alone.
         """
-        for buffers, tensors in zip(self._inputs, batches, strict=True):
-            for buffer, tensor in zip(buffers, tensors, strict=True):
-                if buffer is not tensor:
-                    buffer.copy_(tensor, non_blocking=True)
-        self._replay()
-        return tuple(output.clone() for output in self._outputs)
+        with torch.no_grad():
+            for buffers, tensors in zip(self._inputs, batches, strict=True):
+                for buffer, tensor in zip(buffers, tensors, strict=True):
+                    if buffer is not tensor:
+                        buffer.copy_(tensor, non_blocking=True)
+            self._replay()
+            return tuple(output.clone() for output in self._outputs)
 
 
 def captured(
@@ -78,13 +79,13 @@ def captured(
         for buffers in inputs:
             outputs[:] = function(*state, *buffers)
 
-    kept = [tensor.clone() for tensor in state]
-    try:
-        with torch.no_grad():
+    with torch.no_grad():
+        kept = [tensor.clone() for tensor in state]
+        try:
             replay = (capture or _cuda_graph)(steps)
-    finally:
-        for tensor, value in zip(state, kept, strict=True):
-            tensor.copy_(value)
+        finally:
+            for tensor, value in zip(state, kept, strict=True):
+                tensor.copy_(value)
     return Replay(replay, inputs, outputs)
 
 

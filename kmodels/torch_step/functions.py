@@ -53,6 +53,7 @@ class StepFunctions:
         self._rule: UpdateRule | None = None
         self._order: MemoryFormat | None = None
         self._refused: str | None = None
+        self._constants: Any = None
         self._seen: Any = None
         self._first_bad: torch.Tensor | None = None
 
@@ -109,6 +110,8 @@ class StepFunctions:
 
     def build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Makes the variables of metrics and optimizer for what `fit` is going to iterate over."""
+        if self._rule is not None and self._rule.settings() != self._constants:
+            self._seen = None  # between two fits there is time for the comparison that no step could afford
         feed = getattr(iterator, "data_adapter", None)
         if isinstance(feed, ResidentBatches):  # Keras cannot look into its batches
             data_batch = next(iter(feed.prepared().get_torch_dataloader()))
@@ -167,6 +170,7 @@ class StepFunctions:
         if self._replays is not None:
             self._replays.clear()
         self._rule = update_rule(self.model.optimizer)
+        self._constants = self._rule.settings()
         trained, built = self.model.trainable_variables, self.model.optimizer._trainable_variables
         if [id(v) for v in trained] != [id(v) for v in built]:
             raise CannotRecord("what is trainable changed after the optimizer was built")

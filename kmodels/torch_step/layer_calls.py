@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 import torch
+from keras import tree
 from torch.nn import functional
 
 from kmodels.torch_step.keyed_dropout import keep_mask
@@ -83,6 +84,8 @@ def _convolution(layer: Any) -> _Call | None:
             dilation=layer.dilation_rate,
             groups=layer.groups,
         )
+        if layer.activation in _ELEMENTWISE:
+            return _back(layer.activation(outputs))
         outputs = _back(outputs)
         return outputs if layer.activation is None else layer.activation(outputs)
 
@@ -147,8 +150,8 @@ def _batch_normalization(layer: Any) -> _Call | None:
                 layer.moving_variance.assign(variance * layer.momentum + spread * (1.0 - layer.momentum))
         else:
             outputs = functional.batch_norm(images, mean, variance, gamma, beta, False, 0.0, layer.epsilon)
-        outputs = _back(outputs) if inputs.ndim == 4 else outputs
-        return outputs.to(inputs.dtype)
+        outputs = outputs.to(inputs.dtype)
+        return _back(outputs) if inputs.ndim == 4 else outputs
 
     return call
 
@@ -168,6 +171,56 @@ def _dropout(layer: Any) -> _Call | None:
     return call
 
 
+def _elementwise(layer: Any) -> _Call | None:
+    """Keras' own call on the images as PyTorch sees them.
+
+    It computes the same, but a compiler that meets sums and activations in one order of axes and convolutions in
+    another chooses memory orders in which neither is fast.
+    """
+    if isinstance(layer, keras.layers.Activation) and layer.activation not in _ELEMENTWISE:
+        return None
+
+    def call(inputs: Any) -> torch.Tensor:
+        if any(tensor.ndim != 4 for tensor in tree.flatten(inputs)):
+            return type(layer).call(layer, inputs)
+        return _back(type(layer).call(layer, tree.map_structure(_images, inputs)))
+
+    return call
+
+
+def _concatenate(layer: Any) -> _Call | None:
+    def call(inputs: list[torch.Tensor]) -> torch.Tensor:
+        if layer.axis not in (-1, 3) or any(tensor.ndim != 4 for tensor in inputs):
+            return type(layer).call(layer, inputs)
+        return _back(torch.cat([_images(tensor) for tensor in inputs], dim=1))
+
+    return call
+
+
+def _zero_padding(layer: Any) -> _Call | None:
+    if layer.data_format != "channels_last":
+        return None
+    (top, bottom), (left, right) = layer.padding
+
+    def call(inputs: torch.Tensor) -> torch.Tensor:
+        return _back(functional.pad(_images(inputs), (left, right, top, bottom)))
+
+    return call
+
+
+def _global_average(layer: Any) -> _Call | None:
+    if layer.data_format != "channels_last":
+        return None
+
+    def call(inputs: torch.Tensor) -> torch.Tensor:
+        outputs = _images(inputs).mean((2, 3), keepdim=layer.keepdims)
+        return _back(outputs) if layer.keepdims else outputs
+
+    return call
+
+
+_ELEMENTWISE = [keras.activations.get(name) for name in ("relu", "sigmoid", "tanh", "silu", "gelu", "elu", "linear")]
+
 _KINDS: dict[type, Callable[[Any], _Call | None]] = {
     # exact types: a subclass may compute something else
     keras.layers.Conv2D: _convolution,
@@ -176,4 +229,11 @@ _KINDS: dict[type, Callable[[Any], _Call | None]] = {
     keras.layers.MaxPooling2D: partial(_pooling, kernel=functional.max_pool2d),
     keras.layers.AveragePooling2D: partial(_pooling, kernel=functional.avg_pool2d),
     keras.layers.Dropout: _dropout,
+    keras.layers.ReLU: _elementwise,
+    keras.layers.Activation: _elementwise,
+    keras.layers.Add: _elementwise,
+    keras.layers.Multiply: _elementwise,
+    keras.layers.Concatenate: _concatenate,
+    keras.layers.ZeroPadding2D: _zero_padding,
+    keras.layers.GlobalAveragePooling2D: _global_average,
 }
