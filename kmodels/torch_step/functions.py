@@ -13,17 +13,23 @@ import torch
 from keras import tree
 
 from kmodels.torch_step.batch import Batch, batch_of, prepared
+from kmodels.torch_step.circumstances import Circumstances, require_recordable
+from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.keras_internals import build_variables, stock_function
 from kmodels.torch_step.memory_format import MemoryFormat, arrange_kernels, preferred_format
 from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_rule
-from kmodels.torch_step.python_state import python_state
-from kmodels.torch_step.recorder import CannotRecord, can_compile, compiled, recorded
+from kmodels.torch_step.python_state import PythonState
+from kmodels.torch_step.recorder import CannotRecord, recorded
 from kmodels.torch_step.resident import ResidentBatches
 from kmodels.torch_step.step import State, evaluation_step, training_step
 from kmodels.torch_step.work import Work, steps_until_compiling_pays, work_of
 
 __all__ = ["StepFunctions"]
+
+
+_FEW_STEPS = 20  # recording costs about as much as these
+_OFTEN = 4
 
 
 class StepFunctions:
@@ -53,8 +59,8 @@ class StepFunctions:
         self._rule: UpdateRule | None = None
         self._order: MemoryFormat | None = None
         self._refused: str | None = None
-        self._constants: Any = None
-        self._seen: Any = None
+        self._around: Circumstances | None = None
+        self._steps = self._hasty = 0
         self._first_bad: torch.Tensor | None = None
 
     @property
@@ -74,6 +80,7 @@ class StepFunctions:
     def train(self, batches: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Takes one training step a batch; None stands for a batch that an epoch's last execution lacks."""
         logs: dict[str, torch.Tensor] = {}
+        self._notice()
         if self._replays is not None and (replayed := self._replayed(batches)) is not None:
             return replayed
         for batch in batches:
@@ -84,19 +91,27 @@ class StepFunctions:
     def _replayed(self, batches: Sequence[Any]) -> dict[str, torch.Tensor] | None:
         """The logs of the last step, where all are of a kind that was taken before; None where they are not."""
         assert self._replays is not None
-        found = [batch_of(batch) for batch in batches if batch is not None]
-        graph = self._graphs.get((True, found[0].key))
+        if self._around is None or self._refused is not None:
+            return None
+        try:
+            found = [batch_of(batch) for batch in batches if batch is not None]
+            key = self._key(found[0], training=True)
+        except CannotRecord:  # said when the steps are taken one after the other
+            return None
+        graph = self._graphs.get(key)
         alike = all(batch.key == found[0].key for batch in found)
-        ready = graph is not None and graph.compile_at is None and self._seen == self._settings()
-        if graph is None or not (alike and ready) or self._refused or self._replays.refused:
+        ready = graph is not None and graph.compile_at is None
+        if graph is None or not (alike and ready) or self._replays.refused:
             return None
         tensors = [batch.tensors for batch in found]
-        values = self._replays.take(found[0].key, graph.function, graph.state.tensors(), tensors, found[0].resident)
+        key = key, *map(id, found[0].tensors[: found[0].resident])  # each array has its own capture, which writes to it
+        values = self._replays.take(key, graph.function, graph.state.tensors(), tensors, found[0].resident)
         return None if values is None else dict(zip(graph.names, values, strict=True))
 
     def test(self, batches: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Takes one evaluation step a batch."""
         logs: dict[str, torch.Tensor] = {}
+        self._notice()
         for batch in batches:
             if batch is not None:
                 logs = self._step(batch, training=False)
@@ -110,8 +125,6 @@ class StepFunctions:
 
     def build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Makes the variables of metrics and optimizer for what `fit` is going to iterate over."""
-        if self._rule is not None and self._rule.settings() != self._constants:
-            self._seen = None  # between two fits there is time for the comparison that no step could afford
         feed = getattr(iterator, "data_adapter", None)
         if isinstance(feed, ResidentBatches):  # Keras cannot look into its batches
             data_batch = next(iter(feed.prepared().get_torch_dataloader()))
@@ -138,63 +151,67 @@ class StepFunctions:
 
     def _fast(self, given: Any, *, training: bool) -> dict[str, torch.Tensor]:
         batch = batch_of(given)
-        settings = self._settings()
-        if self._seen != settings:
-            self._look_again(settings)
-        key = (training, batch.key)
+        if self._around is None:
+            self._look_again()
+        key = self._key(batch, training=training)
         graph = self._graphs.get(key)
         if graph is None:
             graph = self._graphs[key] = self._record(batch, training=training)
         if graph.compile_at is not None and graph.calls >= graph.compile_at:
             self._compile(graph, batch)
         graph.calls += 1
+        self._steps += 1
         with torch.no_grad():
             values = graph.function(*graph.state.tensors(), *batch.tensors)
         return dict(zip(graph.names, values, strict=True))
 
-    def _settings(self) -> Any:
-        """All that a recording holds as it was, cheap enough to be compared before every step."""
-        rule = self._rule
-        constants = () if rule is None else tuple(rule.constants().values())
-        return constants, [variable._trainable for variable in self._variables()]
+    def _notice(self) -> None:
+        """Forgets the recordings where something that they hold as it was has changed since."""
+        if self._around is None or self._refused is not None or (changed := self._around.changed()) is None:
+            return
+        self._around = None
+        self._hasty = self._hasty + 1 if self._steps < _FEW_STEPS else 0
+        self._steps = 0
+        if self._hasty == _OFTEN:
+            self._fall_back(f"{changed} changes again and again")
 
-    def _variables(self) -> list[keras.Variable]:
-        if not self._graphs and self._rule is None:
-            self._all = list(self.model.variables)
-        return self._all
+    def _key(self, batch: Batch, *, training: bool) -> tuple[Any, ...]:
+        if torch.is_autocast_enabled(batch.tensors[0].device.type):
+            raise CannotRecord("PyTorch's autocast is on; Keras' dtype policies cast by themselves")
+        return training, (batch.key, self.model.training)  # `training` as PyTorch has it, which a layer may read
 
-    def _look_again(self, settings: Any) -> None:
+    def _look_again(self) -> None:
         """Records anew from here on: the first step, or the user changed what is trained, or the optimizer."""
-        _require_recordable(self.model)
+        require_recordable(self.model)
         self._graphs.clear()
         if self._replays is not None:
             self._replays.clear()
         self._rule = update_rule(self.model.optimizer)
-        self._constants = self._rule.settings()
-        trained, built = self.model.trainable_variables, self.model.optimizer._trainable_variables
-        if [id(v) for v in trained] != [id(v) for v in built]:
-            raise CannotRecord("what is trainable changed after the optimizer was built")
+        trained = self.model.trainable_variables
         device = trained[0].value.device
         if self._first_bad is None:
             self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
         if self._kernels and self._order is None:
             self._order = preferred_format(self.model, device)
             arrange_kernels([*trained, *self._rule.slots()], self._order)
-        self._seen = self._settings()
+        self._around = Circumstances(self.model)
 
     def _record(self, batch: Batch, *, training: bool) -> _Graph:
         assert self._rule is not None
-        before = python_state(self.model)
+        before = PythonState(self.model)
         if training:
             state = State(self.model, self._rule, self._first_bad)
             step = training_step(self.model, state, self._rule, batch, self._order)
         else:
             state = State(self.model)
             step = evaluation_step(self.model, state, batch, self._order)
-        graph, names = recorded(step, [*state.tensors(), *batch.tensors])
-        changed = [name for name, value in python_state(self.model).items() if before.get(name, value) != value]
-        if changed:
-            raise CannotRecord(f"a step changes {changed[0]}, which is no variable")
+        try:
+            graph, names = recorded(step, [*state.tensors(), *batch.tensors])
+            if (touched := before.touched()) is not None:
+                raise CannotRecord(f"a step changes {touched}, which is no variable")
+        finally:
+            before.restore()  # as if it had not been traced
+            self.model._clear_losses()
         work = work_of(graph)
         return _Graph(state, graph, names, work, self._compile_at(work, state) if training else None)
 
@@ -254,17 +271,3 @@ class _Graph:
     compile_at: int | None
     compiled: bool = False
     calls: int = 0
-
-
-def _require_recordable(model: keras.Model) -> None:
-    """Raises CannotRecord where Keras would not take its own step over the whole model."""
-    if type(model).train_step is not keras.Model.train_step or "train_step" in model.__dict__:
-        raise CannotRecord("the model has a train_step of its own")
-    if type(model).test_step is not keras.Model.test_step or "test_step" in model.__dict__:
-        raise CannotRecord("the model has a test_step of its own")
-    if model.run_eagerly:
-        raise CannotRecord("the model was compiled with run_eagerly=True")
-    if model.optimizer is None or not model.trainable_variables:
-        raise CannotRecord("the model has nothing to train")
-    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
-        raise CannotRecord("float16 needs a loss scale, which is chosen on the host after every step")

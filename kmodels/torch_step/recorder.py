@@ -1,19 +1,13 @@
-"""Recording a step as one graph of PyTorch operations, and running or compiling that graph."""
+"""Recording a step as one graph of PyTorch operations."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
 
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-__all__ = ["CannotRecord", "Mode", "can_compile", "compiled", "recorded"]
-
-Mode = Literal["record", "compile"]
-Step = Callable[..., Any]
+__all__ = ["CannotRecord", "cause_of", "recorded"]
 
 
 class CannotRecord(RuntimeError):
@@ -47,10 +41,11 @@ def recorded(
     except CannotRecord:
         raise
     except Exception as error:  # whatever the user's layers, losses and metrics raise when they see no values
-        raise CannotRecord(_cause(error)) from error
+        raise CannotRecord(cause_of(error)) from error
 
 
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
+    """Returns in one line what kept a step from being recorded or compiled."""
     kind = type(error).__name__
     if kind in ("DataDependentOutputException", "GuardOnDataDependentSymNode", "UnsupportedOperatorException"):
         return f"it reads a tensor's value on the host ({kind}: {_first_line(error)})"
@@ -60,35 +55,3 @@ def _cause(error: BaseException) -> str:
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:160] if lines else "no message"
-
-
-def can_compile(device: torch.device) -> str | None:
-    """Returns why nothing can be compiled for a device, or None where it can."""
-    if device.type == "cpu":
-        compiler = os.environ.get("CXX", "g++")
-        return None if shutil.which(compiler) or shutil.which("clang++") else f"no C++ compiler ({compiler}) was found"
-    if device.type == "cuda":
-        from torch.utils._triton import has_triton
-
-        return None if has_triton() else "Triton is not installed or does not know this GPU"
-    return f"nothing is compiled for {device.type}"
-
-
-def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Step:
-    """Compiles a recorded graph with inductor.
-
-    Args:
-        graph: of `recorded`.
-        inputs: tensors like those it will be called with.
-
-    Returns:
-        A function like the graph.
-
-    Raises:
-        CannotRecord: the compiler failed; the message says how.
-    """
-    try:
-        with torch.no_grad():
-            return torch._inductor.compile(graph, list(inputs))  # type: ignore[no-any-return]
-    except Exception as error:
-        raise CannotRecord(f"compiling failed: {_cause(error)}") from error
