@@ -48,7 +48,9 @@ def _timed(side: Side, steps: int) -> float:
     return time.perf_counter() - began
 
 
-def alternate(sides: dict[str, Side], batch: int, *, rounds: int, seconds: float) -> dict[str, list[float]]:
+def alternate(
+    sides: dict[str, Side], batch: int, *, rounds: int, seconds: float, multiple: int = 1
+) -> dict[str, list[float]]:
     """Times all sides in turn, round by round, each round beginning with another one.
 
     Args:
@@ -56,11 +58,12 @@ def alternate(sides: dict[str, Side], batch: int, *, rounds: int, seconds: float
         batch: images a step.
         rounds: how often each is timed.
         seconds: about how long each time; at least 2 steps.
+        multiple: that the number of steps is one of, such as the steps of one execution.
 
     Returns:
         Images a second of each side in each round.
     """
-    steps = {name: steps_for(side, seconds) for name, side in sides.items()}
+    steps = {name: -(-steps_for(side, seconds) // multiple) * multiple for name, side in sides.items()}
     rates: dict[str, list[float]] = {name: [] for name in sides}
     names = list(sides)
     for number in range(rounds):

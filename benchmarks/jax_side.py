@@ -1,4 +1,4 @@
-"""Keras on JAX, in a process of its own: `KERAS_BACKEND=jax python -m benchmarks.jax_side PRESET BATCH SECONDS PRECISION`."""
+"""Keras on JAX: `KERAS_BACKEND=jax python -m benchmarks.jax_side PRESET BATCH SECONDS PRECISION`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _main(preset: str, batch: int, seconds: float, precision: str) -> dict[str, 
     from benchmarks.settings import Settings, synthetic
 
     devices = sorted({device.platform for device in jax.devices()})
-    data = synthetic((32, 32, 3), max(2048, 2 * batch))
+    data = synthetic((32, 32, 3), 4 * batch)
     side = KerasSide(preset, data, Settings(batch, precision=precision), "auto", pipeline="memory")
     first = side.first()
     steps, took = 2, 0.0

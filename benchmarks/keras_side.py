@@ -106,7 +106,7 @@ class KerasSide:
         """Trains a number of steps."""
         with contextlib.redirect_stdout(io.StringIO()):
             if self._images is None:
-                self.model.fit(self._feed.x, steps_per_epoch=steps, epochs=1, verbose=1)
+                self.model.fit(self._feed.x, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=1)
                 return
             batch, full = self.settings.batch, len(self._labels) // self.settings.batch
             for start in range(0, steps, full):

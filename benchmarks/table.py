@@ -12,7 +12,7 @@ from typing import Any
 
 from kmodels.atomic_file import write_atomically
 
-__all__ = ["block", "put_into", "render"]
+__all__ = ["block", "put_into", "render", "rows_and_head", "where"]
 
 _NAMES = {"record": "recorded", "compile": "compiled", "stock": "stock Keras"}
 
@@ -27,7 +27,7 @@ def render(result: dict[str, Any]) -> str:
     ours = [side for side in sides if side != "stock"]
     head = ["model", "batch", "optimizer", "twin, images/s", *(_NAMES[side] for side in sides), "must / aim"]
     head += ["`auto`", "compile, s: twin / ours", f"memory: twin / {' / '.join(_NAMES[side] for side in sides)}, MiB"]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = []
     for row in result["rows"]:
         cells = [row["model"], str(row["batch"]), row["optimizer"]]
         cells.append(f"{_number(row['images_per_second']['twin'])} ({row['twin']['variant']})")
@@ -38,8 +38,13 @@ def render(result: dict[str, Any]) -> str:
         memory = row.get("memory", {})
         found = [memory[side]["growth"] / 2**20 for side in ("twin", *sides) if side in memory]
         cells.append(" / ".join(f"{value:.0f}" for value in found))
-        lines.append(_line(cells))
-    return "\n".join([*lines, "", _where(result)])
+        lines.append(cells)
+    return f"{rows_and_head(head, lines)}\n\n{where(result)}"
+
+
+def rows_and_head(head: list[str], rows: list[list[str]]) -> str:
+    """Returns a Markdown table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
 def _ratio(value: dict[str, float]) -> str:
@@ -50,7 +55,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def _where(result: dict[str, Any]) -> str:
+def where(result: dict[str, Any]) -> str:
+    """Returns the line that says on what machine, with what, when and how a result was measured."""
     versions, settings = result["versions"], result["settings"]
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "keras") if name in versions)
     smoke = " **A trial of the program, not a measurement.**" if result.get("smoke") else ""
@@ -59,10 +65,6 @@ def _where(result: dict[str, Any]) -> str:
         f"{result['device']}, {threads}; {libraries}; {result['date']}; median of {settings['rounds']} rounds of"
         f" {settings['seconds']:g} s, least and most of the paired ratios in brackets.{smoke}"
     )
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def block(text: str, name: str) -> str:

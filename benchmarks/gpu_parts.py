@@ -1,0 +1,203 @@
+"""The parts of `benchmarks.gpu`, each a function from what is held fixed to plain values for JSON."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.compare import Side, alternate, measure_row, ratio
+from benchmarks.keras_side import KerasSide
+from benchmarks.settings import Settings, synthetic
+from benchmarks.twins import CASES, Case
+
+__all__ = ["Scale", "feeding", "folds", "graphs", "jax", "matmul_rate", "table"]
+
+Report = Callable[[str], None]
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        settings: batch, precision, device.
+        rounds: how often each side is timed.
+        seconds: about how long each time.
+        images: in memory.
+        modes: of `kmodels.accelerate`.
+        models: rows of the table, the most telling first.
+        feeding: row that is fed in different ways.
+    """
+
+    settings: Settings
+    rounds: int
+    seconds: float
+    images: int
+    modes: Sequence[str]
+    models: Sequence[str]
+    feeding: str = "ResNet 16-32-64"
+
+
+def matmul_rate(device: str, size: int, seconds: float) -> float:
+    """Returns floating-point operations a second of a product of two square bfloat16 matrices."""
+    left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    best, until = 0.0, time.perf_counter() + seconds
+    repeat = 20 if device != "cpu" else 1
+    left @ right
+    while time.perf_counter() < until or best == 0.0:
+        _synchronize(device)
+        began = time.perf_counter()
+        for _ in range(repeat):
+            left @ right
+        _synchronize(device)
+        best = max(best, repeat * 2 * size**3 / (time.perf_counter() - began))
+    return best
+
+
+def _synchronize(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def flops_per_image(case: Case) -> float:
+    """Returns the floating-point operations of a twin's convolutions and products, forward and backward."""
+    model = case.twin()
+    height, width, channels = case.shape
+    with FlopCounterMode(display=False) as counter:
+        loss = F.cross_entropy(model(torch.randn(2, channels, height, width)), torch.zeros(2, dtype=torch.long))
+        loss.backward()
+    return counter.get_total_flops() / 2
+
+
+def table(scale: Scale, *, deadline: float, peak: float, report: Report) -> dict[str, Any]:
+    """(a) The table, with achieved operations a second and their share of the measured product of matrices.
+
+    Args:
+        scale: how much.
+        deadline: `time.perf_counter()` that no further row begins after.
+        peak: of `matmul_rate`.
+        report: receives a line now and then.
+    """
+    rows, left_out = [], []
+    for name in scale.models:
+        if time.perf_counter() > deadline:
+            left_out.append(name)
+            continue
+        case = CASES[name]
+        row = measure_row(
+            name,
+            case,
+            synthetic(case.shape, max(scale.images, scale.settings.batch)),
+            scale.settings,
+            rounds=scale.rounds,
+            seconds=scale.seconds,
+            modes=scale.modes,
+            stock=True,
+            report=report,
+            layouts=("NHWC",),  # the faster one in bfloat16 on every GPU that has tensor cores
+        )
+        flops = flops_per_image(case)
+        rates = {side: rate * flops for side, rate in row["images_per_second"].items()}
+        row["teraflops"] = {side: round(rate / 1e12, 3) for side, rate in rates.items()}
+        row["share_of_matmul"] = {side: round(rate / peak, 4) for side, rate in rates.items()}
+        rows.append(row)
+    for name in left_out:
+        report(f"{name}: left out, the time was up")
+    return {"rows": rows, "left_out": left_out}
+
+
+def graphs(scale: Scale, report: Report, *, model: str = "LeNet", execution: int = 8) -> dict[str, Any]:
+    """(b) The steps of an execution replayed as one CUDA graph, or launched one by one."""
+    if scale.settings.device == "cpu":
+        report("CUDA graph: not available, there is no CUDA")
+        return {"not available": "no CUDA"}
+    case = CASES[model]
+    data = synthetic(case.shape, max(scale.images, scale.settings.batch * execution))
+    mode = scale.modes[-1]
+    sides: dict[str, Side] = {
+        name: KerasSide(case.preset, data, scale.settings, mode, steps_per_execution=execution, cuda_graph=on)
+        for name, on in (("off", False), ("on", True))
+    }
+    first = {}
+    for name, side in sides.items():
+        began = time.perf_counter()
+        side.run(2 * execution)
+        first[name] = round(time.perf_counter() - began, 2)
+    rates = alternate(sides, scale.settings.batch, rounds=scale.rounds, seconds=scale.seconds, multiple=execution)
+    gain = ratio(rates["on"], rates["off"])
+    report(f"CUDA graph: {gain['median']:.2f} times as fast ({gain['least']:.2f} to {gain['most']:.2f}), {model}")
+    return {"model": model, "execution": execution, "rounds": rates, "ratio": gain, "first_seconds": first}
+
+
+def feeding(scale: Scale, report: Report) -> dict[str, Any]:
+    """(c) Crops and flips made by NumPy for each batch, or inside the step from images that lie on the device."""
+    model = scale.feeding
+    case = CASES[model]
+    data = synthetic(case.shape, max(scale.images, scale.settings.batch))
+    sides: dict[str, Side] = {}
+    for pipeline in ("memory", "resident"):
+        side = KerasSide(case.preset, data, scale.settings, scale.modes[-1], pipeline=pipeline, augment=True)
+        side.first()
+        sides[pipeline] = side
+    rates = alternate(sides, scale.settings.batch, rounds=scale.rounds, seconds=scale.seconds)
+    gain = ratio(rates["resident"], rates["memory"])
+    report(f"resident feed: {gain['median']:.2f} times as fast as NumPy's, {model} with crops and flips")
+    return {"model": model, "rounds": rates, "ratio": gain}
+
+
+def jax(scale: Scale, report: Report) -> dict[str, Any]:
+    """(c) Keras on JAX, where JAX is installed and sees the device, in a process of its own."""
+    if importlib.util.find_spec("jax") is None:
+        report("Keras on JAX: not available, JAX is not installed")
+        return {"not available": "JAX is not installed"}
+    settings, preset = scale.settings, CASES[scale.feeding].preset
+    command = [sys.executable, "-m", "benchmarks.jax_side", preset, str(settings.batch)]
+    command += [str(scale.seconds), settings.precision]
+    # JAX would take three quarters of a GPU's memory, which others hold
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    try:
+        done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=150)
+    except subprocess.TimeoutExpired:
+        report("Keras on JAX: not available, it took longer than 150 s")
+        return {"not available": "longer than 150 s"}
+    if done.returncode != 0:
+        cause = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]
+        report(f"Keras on JAX: not available, {cause}")
+        return {"not available": cause}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if settings.device != "cpu" and found["platforms"] == ["cpu"]:
+        report("Keras on JAX: not available, JAX sees no GPU")
+        return {"not available": "JAX sees no GPU", **found}
+    report(f"Keras on JAX ({', '.join(found['platforms'])}): {found['images_per_second']:,.0f} images/s, {preset}")
+    return {"preset": preset, **found}
+
+
+def folds(scale: Scale, report: Report) -> dict[str, Any]:
+    """(d) Ten folds of LeNet trained as one vectorised step against one by one.
+
+    Where kmodels has `kmodels.torch_step.folds.time_folds(preset, images, labels, *, folds, batch, steps)`, it returns
+    the seconds of each way, `{"vectorised": …, "one by one": …, "one fold": …}`.
+    """
+    if importlib.util.find_spec("kmodels.torch_step.folds") is None:
+        report("10 LeNet folds vectorised: not available")
+        return {"not available": "kmodels trains folds one by one"}
+    module: Any = importlib.import_module("kmodels.torch_step.folds")
+    settings = replace(scale.settings, precision="float32")
+    data = synthetic(CASES["LeNet"].shape, max(scale.images, settings.batch))
+    steps = 50 if settings.device != "cpu" else 1
+    seconds = module.time_folds("lenet", data.images, data.labels, folds=10, batch=settings.batch, steps=steps)
+    report("10 LeNet folds: " + ", ".join(f"{way} {value:.2f} s" for way, value in seconds.items()))
+    return {"folds": 10, "seconds": seconds}
