@@ -163,13 +163,18 @@ class ResidentBatches(_Batches):
     def get_torch_dataloader(self) -> Iterator[ResidentBatch | None]:
         """Yields the batches from epoch 0 on: of one pass, or without end."""
         for epoch in itertools.count() if self._endless else (0,):
-            drawn = self._epoch(epoch)
+            drawn = self.epoch(epoch)
             for start in range(0, self._steps * self._batch_size, self._batch_size):
                 part = {name: values[start : start + self._batch_size] for name, values in drawn.items()}
                 yield ResidentBatch(part, self.source)
             yield from itertools.repeat(None, self._padding)
 
-    def _epoch(self, epoch: int) -> dict[str, Tensor]:
+    def epoch(self, epoch: int) -> dict[str, Tensor]:
+        """Returns the draws of all images of an epoch, as `ResidentBatch.draws` has them of a batch.
+
+        Args:
+            epoch: counted from 0; without weight for one pass in the given order.
+        """
         if self._draws is None:
             return {"indices": self._upload(self._indices)}
         drawn = self._draws(epoch)
