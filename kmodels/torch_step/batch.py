@@ -11,6 +11,7 @@ import torch
 from keras import tree
 
 from kmodels.torch_step.keras_internals import unpack_batch
+from kmodels.torch_step.recorder import CannotRecord
 from kmodels.torch_step.resident import ResidentBatch
 
 __all__ = ["Batch", "batch_of", "prepared"]
@@ -34,7 +35,11 @@ class Batch:
 
 
 def batch_of(given: Any) -> Batch:
-    """Returns a batch of what a feed yielded: `(x, y)`, `(x, y, sample_weight)` or a `ResidentBatch`."""
+    """Returns a batch of what a feed yielded: `(x, y)`, `(x, y, sample_weight)` or a `ResidentBatch`.
+
+    Raises:
+        CannotRecord: something in it is no dense tensor.
+    """
     if isinstance(given, ResidentBatch):
         source, names = given.source, list(given.draws)
         tensors = [source.images, source.labels, *given.draws.values()]
@@ -48,7 +53,11 @@ def batch_of(given: Any) -> Batch:
 
         return Batch(tensors, key, 2, prepare)
     structure = unpack_batch(given)
-    tensors = [_tensor(value) for value in tree.flatten(structure) if value is not None]
+    try:
+        tensors = [_tensor(value) for value in tree.flatten(structure) if value is not None]
+        kinds = tuple(_kind(tensor) for tensor in tensors)
+    except Exception as error:  # text, ragged or sparse values: Keras' own step knows what to do
+        raise CannotRecord(f"a batch is not made of dense tensors ({type(error).__name__})") from error
     present = [value is not None for value in tree.flatten(structure)]
 
     def rebuild(values: Sequence[torch.Tensor]) -> tuple[Any, Any, Any]:
@@ -58,7 +67,7 @@ def batch_of(given: Any) -> Batch:
         return x, y, sample_weight
 
     shape = repr(tree.map_structure(lambda value: value is not None, structure))
-    return Batch(tensors, (shape, tuple(_kind(tensor) for tensor in tensors)), 0, rebuild)
+    return Batch(tensors, (shape, kinds), 0, rebuild)
 
 
 def _kind(tensor: torch.Tensor) -> tuple[Any, ...]:

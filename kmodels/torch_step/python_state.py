@@ -1,38 +1,183 @@
-"""What a model keeps outside of its variables: a recording would hold such a value as it was, for ever."""
+"""What a step depends on besides tensors: a recording holds such a value as it was, so it must be seen to change.
+
+Watched is what can be reached from a model, its losses, metrics and optimizer: attributes, lists, dictionaries, small
+arrays, and what functions of the user's own find in their closures and modules. To look again costs microseconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import sys
+from functools import cache, partial
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import keras
-from keras import tree
+import numpy as np
 
-__all__ = ["python_state"]
+from kmodels.torch_step.python_places import PLAIN, Array, Attributes, Cell, Generator, Items, Place, content
 
-_PLAIN = (bool, int, float, str)
+__all__ = ["PythonState"]
+
+_KERAS_KINDS = (
+    keras.layers.Layer,
+    keras.losses.Loss,
+    keras.metrics.Metric,
+    keras.optimizers.Optimizer,
+    keras.optimizers.schedules.LearningRateSchedule,
+    keras.regularizers.Regularizer,
+)
+_LIBRARIES = frozenset({*sys.stdlib_module_names, "jax", "keras", "kmodels", "numpy", "tensorflow", "torch"})
+# written around the steps by `fit`, or while Keras traces: no number that a step computes depends on them
+_FREE = frozenset(
+    {"training", "stop_training", "stop_evaluating", "stop_predicting", "history", "built", "_called"}
+    | {"train_function", "test_function", "predict_function", "_eval_epoch_iterator", "_initial_epoch"}
+    | {"make_train_function", "make_test_function", "make_predict_function", "_symbolic_build", "_kmodels_steps"}
+)
+# of what Keras' own objects keep: all that a user may set; nothing else is looked at, as this is done in every step
+_KEPT = frozenset({"_dtype_policy", "_trainable", "_learning_rate", "_exclude_from_weight_decay_pattern"})
+_IN_EVERY_LAYER = frozenset({"_dtype_policy", "_trainable", "activity_regularizer", "autocast"})
+_IN_EVERY_MODEL = frozenset({"optimizer", "loss", "_run_eagerly", "_compile_loss", "_compile_metrics", "_loss_tracker"})
+_ARRAY_BYTES = 1 << 16  # larger arrays, such as data, are told apart by their identity alone
+_PLACES = 20000
 
 
-def python_state(model: keras.Model) -> dict[str, Any]:
-    """Returns the plain numbers and strings that a model's layers, losses and metrics hold as attributes.
-
-    Where two calls around a step differ, the step changed something that only Python knows of.
+class PythonState:
+    """A model's surroundings in Python, as they are when this is made.
 
     Args:
-        model: a compiled model.
-
-    Returns:
-        Values by a readable name, such as `layer dropout: rate`.
+        model: built and compiled.
     """
-    return {
-        f"{type(owner).__name__} {getattr(owner, 'name', '')}.{name}": value
-        for owner in _owners(model)
-        for name, value in vars(owner).items()
-        if isinstance(value, _PLAIN) and not name.startswith("__")
-    }
+
+    def __init__(self, model: keras.Model) -> None:
+        self._places: list[Place] = []
+        self._generators: list[Place] = [
+            Generator("Python's generator of random numbers", random),
+            Generator("NumPy's generator of random numbers", np.random),
+        ]
+        self._seen: dict[int, Any] = {}  # kept, so that no identity is used twice
+        roots = [model, *model._flatten_layers(include_self=False), *model.metrics, model.optimizer]
+        for root in [*roots, model.loss, getattr(model, "_compile_loss", None)]:
+            self._visit("", root)
+
+    def changed(self) -> str | None:
+        """Returns the name of something that is no longer as it was, or None."""
+        for place in self._places:
+            if not place.same():
+                return place.what()
+        return None
+
+    def touched(self) -> str | None:
+        """Returns the name of something that the step just taken has changed or drawn from, or None."""
+        return self.changed() or next((place.name for place in self._generators if not place.same()), None)
+
+    def restore(self) -> None:
+        """Puts everything back."""
+        for place in (*self._places, *self._generators):
+            if not place.same():
+                place.restore()
+
+    def _visit(self, name: str, value: Any) -> None:
+        if isinstance(value, PLAIN) or id(value) in self._seen or len(self._places) > _PLACES:
+            return
+        self._seen[id(value)] = value
+        if isinstance(value, list | tuple | set | frozenset):
+            if isinstance(value, list | set):
+                self._places.append(Items(name, value))
+            for item in value:
+                self._visit(name, item)
+        elif isinstance(value, dict):
+            self._attributes(name, value, list(value), added=lambda _: True)
+        elif isinstance(value, np.ndarray):
+            if value.nbytes <= _ARRAY_BYTES and value.dtype != object:
+                self._places.append(Array(name, value))
+        elif isinstance(value, np.random.Generator | np.random.RandomState | random.Random):
+            self._generators.append(Generator(name, value))
+        elif isinstance(value, MethodType):
+            self._visit(name, value.__self__)
+            self._visit(name, value.__func__)
+        elif isinstance(value, FunctionType):
+            self._function(value)
+        elif isinstance(value, type):
+            self._class(value)
+        elif isinstance(value, _KERAS_KINDS) or (hasattr(value, "__dict__") and not _foreign(type(value).__module__)):
+            self._object(value)
+
+    def _attributes(self, name: str, held: Any, names: list[Any], **options: Any) -> None:
+        self._places.append(Attributes(name, held, names, **options))
+        for key in names:
+            self._visit(f"{name}.{key}" if name else str(key), held[key])
+
+    def _object(self, owner: Any) -> None:
+        held, matters = vars(owner), _Matters(owner)
+        label = f"{type(owner).__name__} {getattr(owner, 'name', '')}".strip()
+        self._attributes(label, held, [key for key in held if matters(key)], added=matters)
+        if not _foreign(type(owner).__module__):
+            self._visit(f"{label}.layers", held.get("_modules"))
+        for kind in type(owner).__mro__:
+            self._visit(kind.__name__, kind)
+
+    def _class(self, kind: type) -> None:
+        if _foreign(kind.__module__):
+            return
+        held = {key: value for key, value in vars(kind).items() if not key.startswith("__") or key == "__call__"}
+        plain = [key for key, value in held.items() if isinstance(value, PLAIN)]
+        self._attributes(kind.__name__, vars(kind), plain, write=partial(setattr, kind))
+        for value in held.values():
+            function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+            if isinstance(function, FunctionType):
+                self._visit(function.__name__, function)
+
+    def _function(self, function: FunctionType) -> None:
+        if _foreign(function.__module__ or ""):
+            return
+        name, names, around = function.__name__, sorted(_names(function.__code__)), function.__globals__
+        modules = {key: around[key] for key in names if isinstance(around.get(key), ModuleType)}
+        self._attributes(name, around, [key for key in names if key in around and key not in modules])
+        for key, module in modules.items():
+            if not _foreign(module.__name__):
+                held = vars(module)
+                self._attributes(key, held, [n for n in names if n in held and isinstance(held[n], PLAIN)])
+        for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            self._places.append(Cell(f"{variable}, which {name} uses", cell))
+            self._visit(variable, content(cell))
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self._visit(name, default)
+        self._visit(name, vars(function))
 
 
-def _owners(model: keras.Model) -> Iterator[Any]:
-    yield from model._flatten_layers(include_self=False)
-    yield from model.metrics
-    yield from (loss for loss in tree.flatten(model.loss) if hasattr(loss, "__dict__"))
+class _Matters:
+    """Whether an attribute of an object counts, by its name."""
+
+    def __init__(self, owner: Any) -> None:
+        layer, model = isinstance(owner, keras.layers.Layer), isinstance(owner, keras.Model)
+        self._kept = _KEPT | (_IN_EVERY_LAYER if layer else set()) | (_IN_EVERY_MODEL if model else set())
+        self._hidden = _FREE | (_bookkeeping() if layer else set())
+        self._own = not _foreign(type(owner).__module__)
+
+    def __call__(self, name: Any) -> bool:
+        name = str(name)
+        if name in self._kept:
+            return True
+        if name in self._hidden or name.startswith("__") or name.endswith("_initializer"):
+            return False
+        return self._own or not name.startswith("_")
+
+
+@cache
+def _bookkeeping() -> frozenset[str]:
+    """Names that Keras and PyTorch keep in every layer and model."""
+    inputs = keras.Input((1,))
+    models = [keras.Model(inputs, keras.layers.Identity()(inputs)), keras.Sequential([keras.layers.Identity()])]
+    return frozenset(name for owner in (keras.layers.Layer(), keras.Model(), *models) for name in vars(owner))
+
+
+def _names(code: CodeType) -> set[str]:
+    """Names that a function, and those defined in it, look up in its module or as attributes."""
+    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*(_names(c) for c in inner))
+
+
+def _foreign(module: str) -> bool:
+    """Whether a module belongs to a library, whose own state no user sets."""
+    return module.partition(".")[0] in _LIBRARIES

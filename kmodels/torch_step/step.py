@@ -78,7 +78,7 @@ def training_step(
         with torch.enable_grad():
             leaves = [value.detach().requires_grad_() for value in held[:count]]
             mapping = list(zip(state.variables, [*leaves, *held[count:]], strict=False))
-            with keras.StatelessScope(mapping) as scope, _kernels(model, order):
+            with keras.StatelessScope(mapping, collect_losses=True) as scope, _kernels(model, order):
                 x, y, sample_weight = _unpacked(batch, given, order)
                 outputs = model(x, training=True)
                 loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True)
@@ -107,7 +107,7 @@ def evaluation_step(model: keras.Model, state: State, batch: Batch, order: Memor
         held, given = tensors[: len(state)], tensors[len(state) :]
         with torch.no_grad():
             mapping = list(zip(state.variables, held, strict=True))
-            with keras.StatelessScope(mapping) as scope, _kernels(model, order):
+            with keras.StatelessScope(mapping, collect_losses=True) as scope, _kernels(model, order):
                 x, y, sample_weight = _unpacked(batch, given, order)
                 outputs = model(x, training=False)
                 loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=False)
