@@ -11,6 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
+from kmodels.torch_step.opaque_pooling import with_opaque_pooling
 from kmodels.torch_step.recorder import CannotRecord, cause_of
 
 __all__ = ["can_compile", "compiled"]
@@ -50,6 +51,8 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
     Raises:
         CannotRecord: the compiler failed; the message says how.
     """
+    if inputs[0].device.type == "cpu":
+        with_opaque_pooling(graph)
     key = _key(graph, inputs)
     if key is not None and key in _compiled:
         return _compiled[key]
