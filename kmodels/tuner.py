@@ -20,14 +20,14 @@ from kmodels.tuner_oracles import (
 )
 from kmodels.tuner_plots import write_search_figures
 from kmodels.tuner_stages import Candidate, Winner, compare_best, train_winner
-from kmodels.tuner_table import to_csv, trial_table
+from kmodels.tuner_table import to_csv, to_terminal, trial_table
 from kmodels.tuner_trial import CrossValidated, objective_of
 from kmodels.tuner_trials import Search, SearchFailed, TrialResult, read_search
 
 __all__ = ["BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch"]
 __all__ += ["Search", "SearchFailed", "TrialResult", "read_search"]
 __all__ += ["Candidate", "Winner", "compare_best", "train_winner"]
-__all__ += ["to_csv", "trial_table", "write_search_figures"]
+__all__ += ["to_csv", "to_terminal", "trial_table", "write_search_figures"]
 
 Build = Callable[[Any], keras.Model]
 

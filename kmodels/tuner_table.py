@@ -6,14 +6,22 @@ import csv
 import io
 from typing import Any
 
+from rich import box
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
 from kmodels.tables import Table
 from kmodels.tuner_trials import Search, TrialResult
 
-__all__ = ["to_csv", "trial_table"]
+__all__ = ["to_csv", "to_terminal", "trial_table"]
 
 
 def trial_table(search: Search, *, note: str = "") -> Table:
-    """Returns the trials, best first, then those without a score; `kmodels.tables` shows it.
+    """Returns the trials, best first, then those without a score.
+
+    `to_terminal` and `kmodels.tables.to_markdown` show it.
 
     Args:
         search: what was found.
@@ -29,7 +37,7 @@ def trial_table(search: Search, *, note: str = "") -> Table:
     metric = search.objective.removeprefix("val_")
     scale, unit = (100, " (%)") if _is_share(metric) else (1, "")
     several = any(trial.sd is not None for trial in search.trials)
-    columns = ("rank", "hyper-parameters", f"{metric}{unit}", "sd over folds", "folds", "epochs", "seconds", "status")
+    columns = ("rank", "hyper-parameters", f"{metric}{unit}", "fold sd", "folds", "epochs", "s", "status")
     order = sorted(search.trials, key=lambda trial: (trial.rank is None, trial.rank or 0, trial.name))
     rows = tuple(
         (
@@ -48,10 +56,21 @@ def trial_table(search: Search, *, note: str = "") -> Table:
     spread = f"mean ± standard deviation over {seeds} seeds, each the mean of its folds" if several else "mean of folds"
     notes = [
         f"{metric}: {spread}, of samples not trained on; the best of several trials looks better than it is.",
-        "sd over folds: how much the parts differ; folds share training samples, so it is no error of the mean.",
+        "fold sd: how much the parts differ; folds share training samples, so it is no error of the mean.",
         *(f"trial {t.name} failed: {t.cause.strip().splitlines()[-1]}" for t in search.trials if t.cause),
     ]
     return Table(f"{search.name}: {len(search.trials)} trials", columns, rows, (*notes, *([note] if note else [])))
+
+
+def to_terminal(table: Table) -> Group:
+    """Returns a table whose second column is wrapped, and no number cut, in a terminal of 80 columns."""
+    grid = RichTable(box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
+    for number, name in enumerate(table.columns):
+        grid.add_column(name, no_wrap=number != 1, overflow="fold", min_width=0 if number == 1 else 4)
+    for row in table.rows:
+        grid.add_row(*map(Text, row))
+    notes = [Padding(Text(note, style="dim"), (0, 0, 0, 1)) for note in table.footnotes]
+    return Group(Text(table.title, style="bold"), Text(""), grid, Text(""), *notes)
 
 
 def to_csv(search: Search) -> str:

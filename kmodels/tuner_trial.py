@@ -20,6 +20,7 @@ from kmodels.checks import require
 from kmodels.crossval import Callbacks, carry_out
 from kmodels.crossval_fold import forgotten_models
 from kmodels.crossval_plan import Plan, direction_of, plan
+from kmodels.crossval_result import CrossValidation
 from kmodels.tuner_oracles import write_json
 from kmodels.tuner_trials import Search, read_search, reported_metrics
 
@@ -74,14 +75,13 @@ class CrossValidated(base_tuner.BaseTuner):
             "seeds": tuple(range(seed, seed + executions_per_trial)),
             "split_seed": seed,
         }
-        self._samples: tuple[Any, np.ndarray, Plan, Callbacks | None, Path | None] | None = None
-        is_worker = roles.has_chief_oracle() and not roles.is_chief_oracle()
+        self._evaluate: Callable[[Any], CrossValidation] | None = None
         super().__init__(
             oracle,
             build,
             directory=str(directory),
             project_name=project_name,
-            overwrite=overwrite and not is_worker,  # the chief has begun anew already
+            overwrite=overwrite and self.role != "worker",  # the chief has begun anew already
         )
 
     def search(
@@ -128,26 +128,50 @@ class CrossValidated(base_tuner.BaseTuner):
             direction=objective.direction,
             **self._planning,
         )
-        self._same_search(planned)
+        how = {
+            "data": planned.digest,
+            "seeds": list(planned.seeds),
+            "training": dataclasses.asdict(planned.training),
+        }
         logs = None if tensorboard is None else Path(tensorboard)
-        self._samples = (x, y, planned, callbacks, logs)
+        evaluate = functools.partial(self._cross_validate, x, y, planned, callbacks, logs)
+        return self.search_with(how, evaluate, verbose=verbose)
+
+    def search_with(
+        self, how: dict[str, Any], evaluate: Callable[[Any], CrossValidation], *, verbose: bool = True
+    ) -> Search:
+        """Runs the missing trials, each scored by a function; `search` and `kmodels.tuner_recipes` call this.
+
+        Args:
+            how: JSON-ready settings and data that every trial of this search shares.
+            evaluate: scores a trial of KerasTuner.
+            verbose: a line for each trial on standard error.
+
+        Returns:
+            As `search`.
+
+        Raises:
+            ValueError: the folder holds a search with other settings.
+            SearchFailed: every trial failed.
+        """
+        self._same_search(how)
+        self._evaluate = evaluate
         try:
-            if roles.is_chief_oracle():
+            if self.role != "worker":
+                self.oracle.verbose = verbose
+            if self.role == "chief":
                 from kmodels.tuner_workers import serve
 
-                self.oracle.verbose = verbose
                 self.save()
                 serve(self.oracle)
             else:
-                if not roles.has_chief_oracle():
-                    self.oracle.verbose = verbose
                 super().search()
         finally:
-            self._samples = None
-        if not roles.has_chief_oracle():
+            self._evaluate = None
+        if self.role == "alone":
             self.save()  # a search of no trials has a table, too
         found = self.results()
-        if not self._is_worker():
+        if self.role != "worker":
             found.check()
         return found
 
@@ -172,9 +196,14 @@ class CrossValidated(base_tuner.BaseTuner):
         return dict(self._planning)
 
     def run_trial(self, trial: Any, *_: Any, **__: Any) -> dict[str, float]:
-        """Cross-validates one choice of hyper-parameters; called by KerasTuner."""
-        assert self._samples is not None
-        x, y, planned, callbacks, logs = self._samples
+        """Scores one choice of hyper-parameters; called by KerasTuner."""
+        assert self._evaluate is not None
+        found = self._evaluate(trial)
+        return reported_metrics(self.oracle.objective.name, found.values, found)
+
+    def _cross_validate(
+        self, x: Any, y: np.ndarray, planned: Plan, callbacks: Callbacks | None, logs: Path | None, trial: Any
+    ) -> CrossValidation:
         hp = trial.hyperparameters
         with forgotten_models():
             # Hyper-parameters that show only when the model is built belong to the trial, also if its folds are read.
@@ -183,18 +212,17 @@ class CrossValidated(base_tuner.BaseTuner):
         own = {name: value for name, value in hp.values.items() if not name.startswith("tuner/")}
         if logs is not None:
             callbacks = functools.partial(_with_tensorboard, callbacks, logs / f"trial_{trial.trial_id}")
-        found = carry_out(
+        return carry_out(
             planned,
             functools.partial(self.hypermodel.build, hp),
             x,
             y,
-            folder=self._folds(trial.trial_id),
+            folder=self.folds_folder(trial.trial_id),
             identity=json.dumps(own, sort_keys=True, default=str),
             callbacks=callbacks,
             keep_states=self._epochs_come_from_the_oracle,
-            go_on_from=None if previous is None else self._folds(previous),
+            go_on_from=None if previous is None else self.folds_folder(previous),
         )
-        return reported_metrics(self.oracle.objective.name, found.values, found)
 
     def _amount(self, planned: Plan, values: dict[str, Any]) -> tuple[Plan, str | None]:
         """What Hyperband asks for: epochs in all, and the trial whose training goes on."""
@@ -204,7 +232,8 @@ class CrossValidated(base_tuner.BaseTuner):
         training = dataclasses.replace(planned.training, epochs=values["tuner/epochs"], initial_epoch=first)
         return dataclasses.replace(planned, training=training), values["tuner/trial_id"] if first else None
 
-    def _folds(self, trial_id: str) -> Path:
+    def folds_folder(self, trial_id: str) -> Path:
+        """Returns where the finished folds of a trial are kept."""
         return Path(self.get_trial_dir(trial_id)) / "folds"
 
     def _try_run_and_update_trial(self, trial: Any, *fit_args: Any, **fit_kwargs: Any) -> None:
@@ -213,11 +242,9 @@ class CrossValidated(base_tuner.BaseTuner):
             path = Path(self.get_trial_dir(trial.trial_id)) / "cause.txt"
             write_atomically(path, trial.message.encode())
 
-    def _same_search(self, planned: Plan) -> None:
+    def _same_search(self, settings: dict[str, Any]) -> None:
         how = {
-            "data": planned.digest,
-            "seeds": list(planned.seeds),
-            "training": dataclasses.asdict(planned.training),
+            **json.loads(json.dumps(settings)),
             "oracle": type(self).__name__,
             "objective": self.oracle.objective.name,
             "backend": keras.backend.backend(),

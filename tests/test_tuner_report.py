@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kmodels import crossval, tuner_stages
 from kmodels.tables import to_markdown
-from kmodels.tuner import compare_best, to_csv, train_winner, trial_table, write_search_figures
+from kmodels.tuner import compare_best, to_csv, to_terminal, train_winner, trial_table, write_search_figures
 from kmodels.tuner_trials import Search, SearchFailed, TrialResult
 from tests.tuner_search import digits, make, pretend_build, pretend_train, run
 
@@ -42,6 +42,21 @@ def test_issues_183_and_453_a_search_is_a_table_and_a_csv_file():
     assert [line["trial"] for line in lines] == ["0", "1", "2"]
     assert float(lines[2]["mean"]) == 0.9 and lines[2]["net"] == "a, b" and lines[1]["mean"] == ""
     assert float(lines[0]["seed0_fold1"]) == 0.51 and lines[1]["cause"] == "x"
+
+
+def test_in_a_terminal_of_80_columns_every_number_is_whole():
+    from rich.console import Console
+
+    hyperparameters = {"batch_size": 512, "learning_rate": 0.0005, "dropout": 0.2, "optimizer": "nadam"}
+    found = search(trial(0, 0.87654, sd=0.0123, fold_sd=0.0345, epochs=100, seconds=12345.0,
+                         hyperparameters=hyperparameters))  # fmt: skip
+    console = Console(width=80, file=io.StringIO())
+    console.print(to_terminal(trial_table(found)))
+    shown = console.file.getvalue()
+    for entry in ("87.65 ± 1.23", "3.45", "100", "12345", "completed"):
+        assert entry in shown
+    words = "".join(shown.split())
+    assert "optimizer=nadam" in words or all(part in words for part in ("optimizer", "nadam"))
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0.01, 1)), min_size=1, max_size=6), st.sampled_from(["max", "min"]))

@@ -1,0 +1,155 @@
+"""Searches over recipes: the experiments' own training, with the test set out of reach until the very end."""
+
+import dataclasses
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kmodels import Recipe, Split, data, tuner_recipes
+from kmodels.data import Dataset
+from kmodels.tasks import Task
+from kmodels.training import train
+from kmodels.tuner import GridSearch, Hyperband, read_search
+from kmodels.tuner_recipes import cross_validate_recipe, search_recipes, without_test
+from kmodels.tuner_study import Study, run_study
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE = Recipe(
+    model="lenet",
+    model_args={"dropout": 0.0},
+    dataset="digits",
+    image_size=32,
+    resize="bilinear",
+    train_images=256,
+    epochs=2,
+    batch_size=32,
+    learning_rate=2e-3,
+    split=Split(kind="stratified_holdout", validation_fraction=0.2),
+)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits", report=lambda line: None)
+
+
+def space(hp):
+    return {"learning_rate": hp.Choice("learning_rate", [2e-3, 1e-5]), "dropout": 0.2}
+
+
+def study(**changes):
+    fields = {
+        "name": "lenet",
+        "question": "digits",
+        "base": BASE,
+        "space": space,
+        "kind": "GridSearch",
+        "options": {},
+        "split": Split(kind="kfold", folds=2),
+        "top": 1,
+        "seeds": 2,
+        "further": {"theirs": {"learning_rate": 1e-3}},
+        "quick": {"epochs": 1},
+        "quick_options": {},
+        "quick_split": Split(kind="kfold", folds=2),
+    }
+    return Study(**{**fields, **changes})
+
+
+def test_a_trial_is_the_run_of_its_recipe(tmp_path, digits):
+    tuner = GridSearch(space, "val_accuracy", seed=5, directory=str(tmp_path), project_name="s")
+    found = search_recipes(tuner, BASE, digits, verbose=False)
+    assert [trial.hyperparameters["learning_rate"] for trial in found.trials] == [2e-3, 1e-5]
+    recipe = BASE.change(learning_rate=2e-3, dropout=0.2)
+    task = Task(experiment="s", cell="trial", protocol="report", recipe=recipe, seed=5, fold=0)
+    own = train(task, digits)
+    assert found.trials[0].values[(5, 0)] == own.scores["validation_accuracy"]
+    assert read_search(tmp_path / "s") == found
+
+
+def test_issue_1018_the_test_set_cannot_be_reached_from_a_trial(tmp_path, digits, monkeypatch):
+    given = []
+
+    def spy(task, dataset, **keys):
+        given.append(dataset)
+        return train(task, dataset, **keys)
+
+    monkeypatch.setattr(tuner_recipes, "train", spy)
+    tuner = GridSearch(space, "val_accuracy", directory=str(tmp_path), project_name="s")
+    search_recipes(tuner, BASE, digits, verbose=False)
+    lines = []
+    for dataset in given:
+        x_test, _ = dataset.open_test("what a trial would see", lines.append)
+        assert len(x_test) == 1 and np.array_equal(x_test[0], digits.x_train[0])
+    assert len(given) == 2
+    with pytest.raises(ValueError, match="not the test set"):
+        search_recipes(tuner, BASE.change(split=Split(kind="test")), digits)
+
+
+def test_finished_folds_are_read_and_a_diverged_one_is_a_failure(tmp_path, digits, monkeypatch):
+    recipe = BASE.change(split=Split(kind="kfold", folds=2), epochs=1)
+    first = cross_validate_recipe(recipe, digits, seeds=[0], folder=tmp_path)
+    again = cross_validate_recipe(recipe, digits, seeds=[0], folder=tmp_path)
+    assert (first.reused, again.reused) == (0, 2) and first.values == again.values
+    assert cross_validate_recipe(recipe, digits, seeds=[0], folder=tmp_path, metric="val_loss").reused == 0
+
+    def diverging(task, dataset, **keys):
+        return dataclasses.replace(train(task, dataset, **keys), diverged="loss is nan after epoch 1")
+
+    monkeypatch.setattr(tuner_recipes, "train", diverging)
+    with pytest.raises(tuner_recipes.FoldFailed, match="not finite"):
+        cross_validate_recipe(recipe, digits, seeds=[1], folder=tmp_path)
+
+
+def test_what_a_recipe_cannot_do_is_said(tmp_path, digits):
+    def make(kind, objective, name):
+        return kind(space, objective, directory=str(tmp_path), project_name=name)
+
+    with pytest.raises(ValueError, match="tuner: expected RandomSearch, BayesianOptimization or GridSearch"):
+        search_recipes(make(Hyperband, "val_accuracy", "a"), BASE, digits)
+    with pytest.raises(ValueError, match="objective: expected 'val_accuracy' or 'val_loss'"):
+        search_recipes(make(GridSearch, "auc", "b"), BASE, digits)
+
+
+def test_a_study_compares_the_best_with_what_was_chosen_and_opens_the_test_once(tmp_path, digits, monkeypatch):
+    opened = []
+    real = Dataset.open_test
+
+    def spy(self, reason, log):
+        if self.test_images > 1:
+            opened.append(reason)
+        return real(self, reason, log)
+
+    monkeypatch.setattr(Dataset, "open_test", spy)
+    search, compared = run_study(study(seeds=1), digits, tmp_path, quick=False, command="python s.py")
+    assert len(search.rows) == 2 and {row[0] for row in compared.rows} == {"trial 0000", "theirs"}
+    assert len(opened) == 1
+    assert any("opened once" in note for note in compared.footnotes)
+    folder = tmp_path / "tuning" / "lenet"
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    assert {"table.md", "trials.csv", "trials.svg", "hyperparameters.svg", "test.json"} <= names
+    run_study(study(seeds=1), digits, tmp_path, quick=False)
+    assert len(opened) == 1
+
+
+def test_the_quick_protocol_never_opens_the_test_set(tmp_path, digits, monkeypatch):
+    closed = dataclasses.replace(digits, _x_test=None, _y_test=None)
+    monkeypatch.setattr(tuner_recipes, "without_test", lambda dataset, keep=without_test: keep(digits))
+    _, compared = run_study(study(), closed, tmp_path, quick=True)
+    assert len(compared.rows) == 2
+    assert not (tmp_path / "quick" / "tuning" / "lenet" / "test.json").exists()
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "tuning").glob("tune_*.py")), ids=lambda path: path.stem)
+def test_every_study_declares_recipes_that_exist(script):
+    from keras_tuner import HyperParameters
+
+    declared = runpy.run_path(str(script))["STUDY"]
+    for changes in (declared.space(HyperParameters()), *declared.further.values()):
+        for base in (declared.base, declared.base.change(**declared.quick)):
+            recipe = base.change(**changes)
+            assert recipe.split.kind != "test"
+            json.dumps(recipe.as_dict())
