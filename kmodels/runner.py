@@ -13,7 +13,8 @@ from kmodels.data import Dataset
 from kmodels.data.splits import split_indices
 from kmodels.interrupt import interruptible
 from kmodels.progress import describe, display
-from kmodels.results import REVISION, run_key, write_run
+from kmodels.results import write_run
+from kmodels.task_data import key_of
 from kmodels.tasks import Task
 from kmodels.training import measure_rate, train
 
@@ -51,11 +52,11 @@ def run(queue: Sequence[Task], dataset: Dataset, folder: Path, *, pipeline: str,
         try:
             for task in queue:
                 interruption.check()
-                if any(folder.glob(f"*/{_key(task, dataset, pipeline)}.json")):
+                if any(folder.glob(f"*/{key_of(task, dataset, pipeline)}.json")):
                     shown.finished(task, "already there")  # another process trained it meanwhile
                     continue
                 callbacks = [interruption, shown.callback(task)]
-                checkpoint = folder / task.experiment / f"{_key(task, dataset, pipeline)}.state"
+                checkpoint = folder / task.experiment / f"{key_of(task, dataset, pipeline)}.state"
                 result = train(task, dataset, pipeline=pipeline, callbacks=callbacks, checkpoint=checkpoint)
                 write_run(result, folder)
                 if result.diverged:
@@ -69,18 +70,6 @@ def run(queue: Sequence[Task], dataset: Dataset, folder: Path, *, pipeline: str,
         except KeyboardInterrupt:
             outcome.interrupted = True
     return outcome
-
-
-def _key(task: Task, dataset: Dataset, pipeline: str) -> str:
-    return run_key(
-        task.recipe,
-        data_digest=dataset.digest,
-        seed=task.seed,
-        fold=task.fold,
-        backend=keras.backend.backend(),
-        revision=REVISION,
-        pipeline=pipeline,
-    )
 
 
 def estimate_seconds(queue: Sequence[Task], dataset: Dataset, *, pipeline: str) -> float:
