@@ -65,7 +65,7 @@ def test_dropout_after_the_dense_layers_can_silence_them_and_before_them_cannot(
     # only "after" stands between the last hidden layer and the logits, of which it leaves the biases
     farthest = {}
     for side in ("before", "after"):
-        model = alexnet((65, 65, 1), 10, hidden=2, dropout=0.9999, dropout_side=side)
+        model = alexnet((65, 65, 1), 10, hidden=2, dropout=0.999999, dropout_side=side)
         model.get_layer("dense2").bias.assign([1.0, 1.0])
         logits = as_array(model(images(8, (65, 65, 1)), training=True))
         farthest[side] = np.abs(logits - as_array(model.get_layer("logits").bias)).max()

@@ -92,7 +92,7 @@ def test_is_the_table_in_training_mode(configuration, normalize, place):
 
 @pytest.mark.backend
 def test_dropout_acts_behind_the_hidden_dense_layers_in_training_mode_only():
-    model = vgg((32, 32, 3), 10, configuration="A", hidden=(8, 8), dropout=0.9)
+    model = vgg((32, 32, 3), 10, configuration="A", hidden=(64, 64), dropout=0.5)
     x = images(4, (32, 32, 3))
     calm, dropped = (
         [keras.ops.convert_to_numpy(model(x, training=training)) for _ in range(2)] for training in (False, True)
