@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from kmodels.checks import require
 
-__all__ = ["MEASURES", "Claim", "Measure", "Reported", "Row"]
+__all__ = ["MEASURES", "POINTS", "Claim", "Measure", "Reported", "Row"]
+
+Kind = Literal["order", "best", "worst", "no_better", "equal", "difference"]
+_KINDS: tuple[Kind, ...] = ("order", "best", "worst", "no_better", "equal", "difference")
+_WITH_MARGIN = ("no_better", "equal", "difference")
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,15 @@ MEASURES: dict[str, Measure] = {
     "validation_accuracy_spread": Measure(
         "validation accuracy, standard deviation over folds", "%", False, spread=True
     ),
+    "accuracy_gap": Measure("training and validation accuracy, distance", "%", False),
+    "loss_gap": Measure("training and validation loss, distance", "", False),
+    "mean_train_loss": Measure("training loss, mean over the epochs", "", False),
+    "train_loss_sum": Measure("training loss, sum over the last epoch's batches", "", False),
     "seconds": Measure("training time", "s", False),
 }
+
+POINTS = 0.005
+"""Margin below which a difference between two shares counts as none, unless a claim names another: half a point."""
 
 
 @dataclass(frozen=True)
@@ -83,35 +95,99 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement over cells that the runs can confirm or refute.
+    """A statement over cells that the runs can confirm or refute, of exactly one kind.
 
     Attributes:
         text: the statement in words, beginning with the row id it comes from.
         measure: a key of `MEASURES`; its direction says what "better" means.
         order: cells from best to worst; every neighbour must beat the next.
         best: the first cell must beat each of the others.
+        worst: each of the others must beat the first cell.
+        no_better: the first cell beats none of the others by `margin` or more.
+        equal: no two of the cells are `margin` or more apart.
+        difference: two cells; the first is `size` better than the second, give or take less than `margin`.
+        share: for `worst`, the share of its comparisons that must hold, in (0, 1]: 2/3 of three is two of them.
+        size: for `difference`, how much better, in the measure's units, above 0.
+        margin: for the last three kinds, above 0, in the measure's units; None for 0.5 points of a share, and not to
+            be left out for measures without points.
 
     Raises:
-        ValueError: not exactly one of `order` and `best` is given, with two cells or more.
+        ValueError: not exactly one kind is given, its cells are not two or more different ones (exactly two for
+            `difference`), or a number does not go with the kind.
 
     Example:
         >>> Claim(text="B-2: flip beats none", best=["flip", "none"]).pairs()
         (('flip', 'none'),)
+        >>> Claim(text="D-4: about equal", equal=["SE-ResNet", "ResNet"]).width
+        0.005
     """
 
     text: str
     measure: str = "validation_accuracy"
     order: Sequence[str] = ()
     best: Sequence[str] = ()
+    worst: Sequence[str] = ()
+    no_better: Sequence[str] = ()
+    equal: Sequence[str] = ()
+    difference: Sequence[str] = ()
+    share: float = 1.0
+    size: float = 0.0
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         require(self.measure in MEASURES, "measure", f"one of {', '.join(MEASURES)}", self.measure)
-        require(bool(self.order) != bool(self.best), "order, best", "exactly one of the two", (self.order, self.best))
-        cells = tuple(self.order or self.best)
-        require(len(cells) >= 2 and len(set(cells)) == len(cells), "order, best", "two or more different cells", cells)
+        given = {name: tuple(getattr(self, name)) for name in _KINDS if getattr(self, name)}
+        require(len(given) == 1, ", ".join(_KINDS), "exactly one of them", given)
+        cells = given[self.kind]
+        require(len(cells) >= 2 and len(set(cells)) == len(cells), self.kind, "two or more different cells", cells)
+        is_difference = self.kind == "difference"
+        require(not is_difference or len(cells) == 2, "difference", "two cells", cells)
+        if is_difference:
+            require(0.0 < self.size < math.inf, "size", "a finite number above 0", self.size)
+        else:
+            require(self.size == 0.0, "size", f"0 for {self.kind}", self.size)
+        require(0.0 < self.share <= 1.0, "share", "a number in (0, 1]", self.share)
+        require(self.kind == "worst" or self.share == 1.0, "share", f"1 for {self.kind}", self.share)
+        if self.kind not in _WITH_MARGIN:
+            require(self.margin is None, "margin", f"None for {self.kind}", self.margin)
+        elif self.margin is None:
+            in_points = MEASURES[self.measure].unit == "%"
+            require(in_points, "margin", f"a number above 0 for {self.measure}", self.margin)
+        else:
+            require(0.0 < self.margin < math.inf, "margin", "a finite number above 0", self.margin)
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the kinds this claim is."""
+        return next(name for name in _KINDS if getattr(self, name))
+
+    @property
+    def width(self) -> float:
+        """The margin in force; 0 for kinds without one."""
+        if self.kind not in _WITH_MARGIN:
+            return 0.0
+        return POINTS if self.margin is None else self.margin
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Returns the comparisons that must all hold, as (better cell, worse cell)."""
-        if self.order:
-            return tuple(itertools.pairwise(self.order))
-        return tuple((self.best[0], other) for other in self.best[1:])
+        """Returns the comparisons that the claim is about, as (first cell, second cell).
+
+        The first is the better one, except that it is the one that is not better for `no_better`, and either for
+        `equal`.
+        """
+        cells: Sequence[str] = getattr(self, self.kind)
+        if self.kind in ("order", "difference"):
+            return tuple(itertools.pairwise(cells))
+        if self.kind == "equal":
+            return tuple(itertools.combinations(cells, 2))
+        if self.kind == "worst":
+            return tuple((other, cells[0]) for other in cells[1:])
+        return tuple((cells[0], other) for other in cells[1:])
+
+    def needed(self) -> int:
+        """Returns how many of the comparisons must hold.
+
+        Example:
+            >>> Claim(text="B-2: mostly", worst=["none", "flip", "rotation", "crop"], share=2 / 3).needed()
+            2
+        """
+        return math.ceil(self.share * len(self.pairs()) - 1e-9)

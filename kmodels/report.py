@@ -14,7 +14,7 @@ from kmodels.results import Run
 from kmodels.spec import Experiment
 from kmodels.stats import Runs, Sample, estimate, gather
 from kmodels.tables import ClaimLines, Table, to_markdown, to_rich
-from kmodels.verdicts import ClaimVerdict, Comparison, RowVerdict, compare, judge_claims, judge_row
+from kmodels.verdicts import ClaimVerdict, RowVerdict, compare, judge_claims, judge_row
 from kmodels.wording import effect_line, number, ours, p_value, reported
 
 __all__ = ["ClaimLines", "Protocol", "Table", "claim_verdicts", "table", "to_markdown", "to_rich"]
@@ -195,7 +195,7 @@ def _claim_lines(verdict: ClaimVerdict, quick: bool) -> ClaimLines:
     text = f"{verdict.claim.text} ({measure.label})"
     effects = tuple(effect_line(comparison, measure, quick) for comparison in verdict.comparisons)
     if quick:
-        return ClaimLines(text, "", _direction(verdict.comparisons, measure), effects)
+        return ClaimLines(text, "", _direction(verdict), effects)
     detail = verdict.reason
     if verdict.p is not None and verdict.p_adjusted is not None:
         over = f" ({p_value(verdict.p_adjusted)} after Holm's correction over {verdict.family} claims)"
@@ -203,11 +203,10 @@ def _claim_lines(verdict: ClaimVerdict, quick: bool) -> ClaimLines:
     return ClaimLines(text, verdict.word, detail, effects)
 
 
-def _direction(comparisons: Sequence[Comparison], measure: Measure) -> str:
-    sign = 1 if measure.higher_is_better else -1
-    signs = [sign * c.test.effect > 0 for c in comparisons if c.test.effect is not None]
-    if len(signs) < len(comparisons):
+def _direction(verdict: ClaimVerdict) -> str:
+    points = [c.points for c in verdict.comparisons if c.points is not None]
+    if len(points) < len(verdict.comparisons):
         return "not run yet"
-    if all(signs):
+    if sum(points) >= verdict.claim.needed():
         return "points the claimed way"
-    return "points the claimed way in part" if any(signs) else "does not point the claimed way"
+    return "points the claimed way in part" if any(points) else "does not point the claimed way"

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import nctdtr, stdtr, stdtrit
 
 from kmodels.claims import MEASURES
+from kmodels.measured import measured
 from kmodels.results import Run
 
 __all__ = ["Estimate", "Interval", "PairedTest", "Runs", "Sample", "corrected_resampled_interval", "estimate", "gather"]
@@ -65,7 +66,7 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
 
     Args:
         runs: the cell's runs; folds from `folds` on are left out.
-        measure: a key of `MEASURES`. `<score>_spread` is read from `<score>`, `seconds` from the time of `fit`.
+        measure: a key of `MEASURES`; `kmodels.measured` says how each is read; `<score>_spread` is of `<score>`.
         folds: how many folds a seed needs to count, 1 or more; a spread measure always needs two.
 
     Raises:
@@ -78,7 +79,7 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
     by_seed: dict[int, dict[int, float]] = {}
     wanted = {place: run for place, run in runs.items() if place[1] < folds}
     for (seed, fold), run in sorted(wanted.items()):
-        by_seed.setdefault(seed, {})[fold] = _score(run, measure.removesuffix("_spread") if spread else measure)
+        by_seed.setdefault(seed, {})[fold] = measured(run, measure.removesuffix("_spread") if spread else measure)
     some = next(iter(wanted.values())).data if wanted else {}
     return Sample(
         folds={seed: tuple(values.values()) for seed, values in by_seed.items() if len(values) == folds},
@@ -88,16 +89,6 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
         train_images=int(some.get("train_images", 0)),
         validation_images=int(some.get("validation_images", 0)),
     )
-
-
-def _score(run: Run, name: str) -> float:
-    if run.diverged:
-        return math.nan
-    scores = {"seconds": run.seconds["fit"]} if name == "seconds" and "fit" in run.seconds else run.scores
-    if name not in scores:
-        raise ValueError(f"measure: expected one of {', '.join(scores)} of run {run.key}. Received: measure={name!r}")
-    value = float(scores[name])
-    return value if math.isfinite(value) else math.nan
 
 
 @dataclass(frozen=True)

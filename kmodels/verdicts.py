@@ -6,22 +6,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kmodels.claims import MEASURES, Claim, Measure, Reported
-from kmodels.stats import (
-    Estimate,
-    Interval,
-    PairedTest,
-    Sample,
-    corrected_resampled_interval,
-    estimate,
-    holm,
-    paired_test,
-    prediction_interval,
-)
+from kmodels.claims import Claim, Measure, Reported
+from kmodels.comparisons import FEWEST_SEEDS, Comparison, compare, partial_conjunction
+from kmodels.stats import Estimate, Interval, Sample, estimate, holm, prediction_interval
 
 __all__ = [
     "ALPHA",
@@ -35,9 +26,6 @@ __all__ = [
     "judge_claims",
     "judge_row",
 ]
-
-FEWEST_SEEDS = 3
-"""With fewer seeds there is no verdict."""
 
 WIDEST_PERCENT = 0.015
 """Half-width of the prediction interval above which an accuracy says too little: 1.5 points."""
@@ -134,57 +122,6 @@ def _judge_bound(reported: Reported, interval: Interval, measure: Measure) -> Ro
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One pair of cells that a claim compares.
-
-    Attributes:
-        better: the cell that is claimed to be better.
-        worse: the other one.
-        test: paired test of better minus worse over the seeds that both share.
-        p_for: one-sided p value in the claimed direction; 1 with fewer than three seeds.
-        p_against: one-sided p value in the opposite direction; 1 with fewer than three seeds.
-        fold_interval: interval over the folds of the only shared seed, corrected for their overlap; None otherwise.
-        folds: how many folds it is over.
-    """
-
-    better: str
-    worse: str
-    test: PairedTest
-    p_for: float
-    p_against: float
-    fold_interval: Interval | None = None
-    folds: int = 1
-
-
-def compare(claim: Claim, samples: Mapping[str, Sample]) -> tuple[Comparison, ...]:
-    """Returns the comparisons that a claim makes, in its order.
-
-    Args:
-        claim: the claim.
-        samples: cell -> its values of the claim's measure.
-    """
-    return tuple(_comparison(claim, better, worse, samples) for better, worse in claim.pairs())
-
-
-def _comparison(claim: Claim, better: str, worse: str, samples: Mapping[str, Sample]) -> Comparison:
-    first, second = samples[better], samples[worse]
-    ours, theirs = first.values(), second.values()
-    shared = sorted(ours.keys() & theirs.keys())
-    test = paired_test([ours[seed] - theirs[seed] for seed in shared])
-    p_for = p_against = 1.0
-    if test.n >= FEWEST_SEEDS and test.p_above is not None and test.p_below is not None:
-        p_for, p_against = test.p_above, test.p_below
-        if not MEASURES[claim.measure].higher_is_better:
-            p_for, p_against = p_against, p_for
-    over_folds = None
-    sizes = first.train_images, first.validation_images
-    if len(shared) == 1 and first.wanted == second.wanted > 1 and not first.spread and min(sizes) > 0:
-        pairs = zip(first.folds[shared[0]], second.folds[shared[0]], strict=True)
-        over_folds = corrected_resampled_interval([a - b for a, b in pairs], *sizes)
-    return Comparison(better, worse, test, p_for, p_against, over_folds, first.wanted)
-
-
-@dataclass(frozen=True)
 class ClaimVerdict:
     """What the runs say of a claim.
 
@@ -213,7 +150,8 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
 
     A claim is confirmed only if each of its comparisons is significant in the claimed direction, so its p value is the
     largest of theirs (intersection-union test). It is refuted if any comparison is significant in the opposite
-    direction, so that p value is the smallest of theirs times their number. Everything else is `cannot tell`.
+    direction, so that p value is the smallest of theirs times their number. Where a share of them is enough, so many
+    must be significant, and so many that fewer are left refute. Everything else is `cannot tell`.
 
     Args:
         claims: all the claims of the family, those without runs included, with the comparisons of each.
@@ -225,8 +163,10 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
         >>> verdict.word, verdict.reason
         ('cannot tell', 'n = 2 seeds, 3 or more are needed')
     """
-    p_for = [max(c.p_for for c in comparisons) for _, comparisons in claims]
-    p_against = [min(1.0, len(comparisons) * min(c.p_against for c in comparisons)) for _, comparisons in claims]
+    p_for = [partial_conjunction([c.p_for for c in pairs], claim.needed()) for claim, pairs in claims]
+    p_against = [
+        partial_conjunction([c.p_against for c in pairs], len(pairs) - claim.needed() + 1) for claim, pairs in claims
+    ]
     adjusted = zip(holm(p_for), holm(p_against), strict=True)
     verdicts = []
     for (claim, comparisons), confirm, refute, (confirm_all, refute_all) in zip(
@@ -241,7 +181,7 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
         elif all(c.test.n == 0 for c in comparisons):
             word = "not run yet"
         else:
-            reason = _why_not(comparisons)
+            reason = _why_not(claim, comparisons)
             if confirm <= ALPHA or refute <= ALPHA:
                 reason = f"not significant after Holm's correction over {len(claims)} claims"
                 p, p_adjusted = (confirm, confirm_all) if confirm <= ALPHA else (refute, refute_all)
@@ -260,13 +200,17 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
     return verdicts
 
 
-def _why_not(comparisons: Sequence[Comparison]) -> str:
+def _why_not(claim: Claim, comparisons: Sequence[Comparison]) -> str:
     fewest = min(c.test.n for c in comparisons)
     if any(c.test.effect is not None and not math.isfinite(c.test.effect) for c in comparisons):
         return "a run diverged"
     if fewest < FEWEST_SEEDS:
         return _too_few(fewest)
     open_pairs = [f"{c.better} and {c.worse}" for c in comparisons if c.p_for > ALPHA]
+    if claim.kind in ("equal", "difference"):
+        return f"the difference between {', '.join(open_pairs)} may lie outside of what is claimed, or inside"
+    if claim.kind == "no_better":
+        return f"{claim.no_better[0]} may be better by the margin or not"
     return f"the difference between {', '.join(open_pairs)} may be chance"
 
 

@@ -1,0 +1,61 @@
+"""One number of one run: the scores it holds, and what follows from its scores and curves."""
+
+from __future__ import annotations
+
+import math
+
+from kmodels.results import Run
+
+__all__ = ["measured"]
+
+
+def measured(run: Run, measure: str) -> float:
+    """Returns a run's value of a measure; NaN where the run diverged or the number is not finite.
+
+    `seconds` is the time of `fit`. `accuracy_gap` and `loss_gap` are how far the last epoch's training and validation
+    values lie apart, without sign: with dropout or augmentation the training value is often the worse one.
+    `mean_train_loss` is the mean of the training curve, smaller for a loss that falls faster. `train_loss_sum` is the
+    last epoch's mean loss an image, times the number of batches: where the last batch is short, the sum of the batches'
+    own means differs from that by less than one batch's deviation.
+
+    Args:
+        run: the run.
+        measure: a key of `kmodels.claims.MEASURES` that is not a spread, or of `run.scores`.
+
+    Raises:
+        ValueError: the run does not hold what the measure needs.
+    """
+    if run.diverged:
+        return math.nan
+    if measure == "seconds" and "fit" in run.seconds:
+        value = run.seconds["fit"]
+    elif measure in ("accuracy_gap", "loss_gap"):
+        kind = measure.removesuffix("_gap")
+        value = abs(_score(run, f"train_{kind}", measure) - _score(run, f"validation_{kind}", measure))
+    elif measure == "mean_train_loss":
+        value = _mean_of_curve(run, "loss", measure)
+    elif measure == "train_loss_sum":
+        value = _score(run, "train_loss", measure) * _batches(run)
+    else:
+        value = _score(run, measure, measure)
+    return float(value) if math.isfinite(value) else math.nan
+
+
+def _score(run: Run, name: str, measure: str) -> float:
+    if name not in run.scores:
+        raise ValueError(f"measure: expected one of {', '.join(run.scores)} of run {run.key}. Received: {measure=}")
+    return run.scores[name]
+
+
+def _mean_of_curve(run: Run, name: str, measure: str) -> float:
+    curve = run.curves.get(name)
+    if not curve:
+        raise ValueError(
+            f"measure: expected a run with a curve of {name}, which {run.key} is not. Received: {measure=}"
+        )
+    return math.fsum(curve) / len(curve)
+
+
+def _batches(run: Run) -> int:
+    images, size = int(run.data["train_images"]), int(run.recipe["batch_size"])
+    return images // size if run.recipe.get("drop_last") else math.ceil(images / size)
