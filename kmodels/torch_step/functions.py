@@ -17,8 +17,9 @@ from kmodels.torch_step.circumstances import Circumstances, require_recordable
 from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.keras_internals import build_variables, stock_function
-from kmodels.torch_step.memory_format import MemoryFormat, arrange_kernels, preferred_format
+from kmodels.torch_step.memory_format import arrange_kernels
 from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_rule
+from kmodels.torch_step.penalties import plain_factors
 from kmodels.torch_step.python_state import PythonState
 from kmodels.torch_step.recorder import CannotRecord, recorded
 from kmodels.torch_step.resident import ResidentBatches
@@ -57,7 +58,7 @@ class StepFunctions:
         self._stock: dict[str, Any] = {}
         self._not_compiled: str | None = None
         self._rule: UpdateRule | None = None
-        self._order: MemoryFormat | None = None
+        self._arranged = False
         self._refused: str | None = None
         self._around: Circumstances | None = None
         self._steps = self._hasty = 0
@@ -191,9 +192,9 @@ class StepFunctions:
         device = trained[0].value.device
         if self._first_bad is None:
             self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
-        if self._kernels and self._order is None:
-            self._order = preferred_format(self.model, device)
-            arrange_kernels([*trained, *self._rule.slots()], self._order)
+        if self._kernels and not self._arranged:
+            self._arranged = True
+            arrange_kernels([*trained, *self._rule.slots()])
         self._around = Circumstances(self.model)
 
     def _record(self, batch: Batch, *, training: bool) -> _Graph:
@@ -201,12 +202,13 @@ class StepFunctions:
         before = PythonState(self.model)
         if training:
             state = State(self.model, self._rule, self._first_bad)
-            step = training_step(self.model, state, self._rule, batch, self._order)
+            step = training_step(self.model, state, self._rule, batch, self._kernels)
         else:
             state = State(self.model)
-            step = evaluation_step(self.model, state, batch, self._order)
+            step = evaluation_step(self.model, state, batch, self._kernels)
         try:
-            graph, names = recorded(step, [*state.tensors(), *batch.tensors])
+            with plain_factors(self.model):
+                graph, names = recorded(step, [*state.tensors(), *batch.tensors])
             if (touched := before.touched()) is not None:
                 raise CannotRecord(f"a step changes {touched}, which is no variable")
         finally:
@@ -247,7 +249,7 @@ class StepFunctions:
         lines = [] if self._not_compiled is None else [f"{name}: not compiled, because {self._not_compiled}"]
         if not self._graphs:
             return [*lines, "nothing recorded yet"]
-        how = f"PyTorch's kernels, images {self._order}" if self._order else "Keras' own operations"
+        how = "PyTorch's kernels" if self._kernels else "Keras' own operations"
         lines.insert(0, f"{name}: recorded; {how}; optimizer {type(self.model.optimizer).__name__}")
         if self._replays is not None and len(self._replays):
             lines.append("  steps of one execution replayed as a CUDA graph")

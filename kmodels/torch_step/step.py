@@ -12,7 +12,6 @@ from keras import tree
 
 from kmodels.torch_step.batch import Batch
 from kmodels.torch_step.layer_calls import substituted
-from kmodels.torch_step.memory_format import MemoryFormat, arranged_images
 from kmodels.torch_step.optimizer_rules import UpdateRule
 
 __all__ = ["State", "evaluation_step", "training_step"]
@@ -57,9 +56,7 @@ class State:
         return len(self.variables) + len(self._extra)
 
 
-def training_step(
-    model: keras.Model, state: State, rule: UpdateRule, batch: Batch, order: MemoryFormat | None
-) -> Function:
+def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Batch, kernels: bool) -> Function:
     """Returns the training step as a function of `[*state.tensors(), *batch.tensors]` to the logs.
 
     It does what Keras' `train_step` does, in the same order, and changes the tensors of the state in place.
@@ -69,7 +66,7 @@ def training_step(
         state: its variables.
         rule: how its optimizer updates.
         batch: a batch like those that will come.
-        order: memory order of images, with PyTorch's kernels under the known layers; None for Keras' own operations.
+        kernels: PyTorch's under the layers that are known; else every operation is Keras' own.
     """
     count, slots = len(state.trainable), len(state.slots)
 
@@ -78,8 +75,8 @@ def training_step(
         with torch.enable_grad():
             leaves = [value.detach().requires_grad_() for value in held[:count]]
             mapping = list(zip(state.variables, [*leaves, *held[count:]], strict=False))
-            with keras.StatelessScope(mapping, collect_losses=True) as scope, _kernels(model, order):
-                x, y, sample_weight = _unpacked(batch, given, order)
+            with keras.StatelessScope(mapping, collect_losses=True) as scope, _kernels(model, kernels):
+                x, y, sample_weight = _unpacked(batch, given, kernels)
                 outputs = model(x, training=True)
                 loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True)
                 model._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
@@ -100,15 +97,15 @@ def training_step(
     return step
 
 
-def evaluation_step(model: keras.Model, state: State, batch: Batch, order: MemoryFormat | None) -> Function:
+def evaluation_step(model: keras.Model, state: State, batch: Batch, kernels: bool) -> Function:
     """Returns Keras' `test_step` as a function of `[*state.tensors(), *batch.tensors]` to the logs; see above."""
 
     def step(tensors: list[torch.Tensor]) -> Logs:
         held, given = tensors[: len(state)], tensors[len(state) :]
         with torch.no_grad():
             mapping = list(zip(state.variables, held, strict=True))
-            with keras.StatelessScope(mapping, collect_losses=True) as scope, _kernels(model, order):
-                x, y, sample_weight = _unpacked(batch, given, order)
+            with keras.StatelessScope(mapping, collect_losses=True) as scope, _kernels(model, kernels):
+                x, y, sample_weight = _unpacked(batch, given, kernels)
                 outputs = model(x, training=False)
                 loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=False)
                 model._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
@@ -119,14 +116,14 @@ def evaluation_step(model: keras.Model, state: State, batch: Batch, order: Memor
     return step
 
 
-def _kernels(model: keras.Model, order: MemoryFormat | None) -> Any:
-    return nullcontext() if order is None else substituted(model)
+def _kernels(model: keras.Model, kernels: bool) -> Any:
+    return substituted(model) if kernels else nullcontext()
 
 
-def _unpacked(batch: Batch, given: Sequence[torch.Tensor], order: MemoryFormat | None) -> tuple[Any, Any, Any]:
+def _unpacked(batch: Batch, given: Sequence[torch.Tensor], kernels: bool) -> tuple[Any, Any, Any]:
     x, y, sample_weight = batch.unpack(given)
-    if order is not None:
-        x = tree.map_structure(lambda images: arranged_images(images, order), x)
+    if kernels:
+        x = tree.map_structure(lambda images: images.contiguous(), x)
     return x, y, sample_weight
 
 
