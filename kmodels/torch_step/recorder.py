@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -37,11 +38,16 @@ def recorded(
         return tuple(outputs.values())
 
     try:
-        return make_fx(flat, tracing_mode="fake", _error_on_data_dependent_ops=True)(*inputs), names
+        graph = make_fx(flat, tracing_mode="fake", _error_on_data_dependent_ops=True)(*inputs)
     except CannotRecord:
         raise
     except Exception as error:  # whatever the user's layers, losses and metrics raise when they see no values
         raise CannotRecord(cause_of(error)) from error
+    for node in graph.graph.nodes:
+        if any(isinstance(argument, torch.Generator) for argument in (*node.args, *node.kwargs.values())):
+            # Keras makes such a generator anew in every step, from a seed that is a plain number
+            raise CannotRecord(f"{node.target} draws from a generator of its own")
+    return graph, names
 
 
 def cause_of(error: BaseException) -> str:
@@ -49,9 +55,12 @@ def cause_of(error: BaseException) -> str:
     kind = type(error).__name__
     if kind in ("DataDependentOutputException", "GuardOnDataDependentSymNode", "UnsupportedOperatorException"):
         return f"it reads a tensor's value on the host ({kind}: {_first_line(error)})"
+    if "convert all Tensors to FakeTensors" in str(error):
+        return "it computes with a PyTorch tensor that is no variable of the model"
     return f"{kind}: {_first_line(error)}"
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:160] if lines else "no message"
+    lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
+    wrapped = len(lines) > 1 and lines[0].startswith("Exception encountered when calling")  # by Keras, around a layer
+    return (" ".join(lines[:2]) if wrapped else lines[0])[:200] if lines else "no message"
