@@ -1,0 +1,201 @@
+"""The benchmarks: twins that are the networks they stand for, programs that run, tables that say what was measured."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+if keras.backend.backend() != "torch":
+    pytest.skip("the benchmarks compare with PyTorch", allow_module_level=True)
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import gpu_table, table
+from benchmarks.compare import alternate, ratio
+from benchmarks.fast import RECIPES, network
+from benchmarks.twins import CASES, parameters
+from kmodels import models
+from kmodels.models.macs import count_macs
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "benchmarks" / "README.md"
+
+ROW = {
+    "model": "LeNet",
+    "preset": "lenet",
+    "batch": 128,
+    "optimizer": "adam",
+    "precision": "float32",
+    "parameters": {"kmodels": 83126, "twin": 83126},
+    "must": 0.95,
+    "aim": 1.1,
+    "auto": "compiled after 3 steps",
+    "twin": {"variant": "compiled, NHWC, fused optimizer, float images"},
+    "images_per_second": {"twin": 15000.4, "record": 12000.0, "compile": 16500.0, "stock": 7400.0},
+    "first_step_seconds": {"twin": 21.3, "record": 0.5, "compile": 15.2, "stock": 0.1},
+    "ratios": {
+        "record": {"median": 0.8, "least": 0.75, "most": 0.85},
+        "compile": {"median": 1.1, "least": 1.05, "most": 1.149},
+        "stock": {"median": 0.493, "least": 0.4, "most": 0.5},
+    },
+    "memory": {side: {"growth": mib * 2**20} for side, mib in (("twin", 100), ("record", 105), ("compile", 98))},
+}
+RESULT = {
+    "smoke": False,
+    "date": "2030-01-31",
+    "device": "CPU: A",
+    "threads": 2,
+    "versions": {"python": "3.12.1", "torch": "2.11.0", "keras": "3.15.1"},
+    "settings": {"rounds": 7, "seconds": 2.0, "images": 8192},
+    "rows": [ROW],
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_twin_is_the_preset_in_weights_and_multiplications(name):
+    case = CASES[name]
+    model, twin = models.build(case.preset, case.shape, 10), case.twin()
+    assert parameters(twin) == model.count_params()
+    height, width, channels = case.shape
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        outputs = twin.eval()(torch.zeros(1, channels, height, width))
+    assert outputs.shape == (1, 10)
+    assert counter.get_total_flops() == 2 * count_macs(model)
+
+
+@pytest.mark.parametrize("target", RECIPES)
+def test_a_fast_recipe_has_a_network(target):
+    model = network((32, 32, 3), RECIPES[target])
+    assert model.output_shape == (None, 10)
+    assert RECIPES[target].target == pytest.approx(float(target.split()[0]) / 100)
+
+
+class Counted:
+    """A side that does nothing and remembers its steps in a list that it shares."""
+
+    def __init__(self, name, log):
+        self.name, self.log = name, log
+
+    def run(self, steps):
+        self.log.append((self.name, steps))
+
+
+def test_sides_take_turns_and_every_round_begins_with_another():
+    log = []
+    rates = alternate({n: Counted(n, log) for n in "abc"}, 4, rounds=3, seconds=1e-4, multiple=8)
+    assert [len(values) for values in rates.values()] == [3, 3, 3]
+    turns = log[-9:]
+    assert "".join(name for name, _ in turns) == "abc" + "bca" + "cab"
+    assert all(steps % 8 == 0 for _, steps in turns)
+
+
+def test_a_ratio_is_of_measurements_of_the_same_round():
+    assert ratio([1.0, 4.0, 9.0], [2.0, 4.0, 6.0]) == {"median": 1.0, "least": 0.5, "most": 1.5}
+
+
+def test_the_table_has_a_row_for_each_measurement():
+    lines = table.render(RESULT).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:3]]
+    assert len(cells[0]) == len(cells[1]) == len(cells[2])
+    row = dict(zip(cells[0], cells[2], strict=True))
+    assert row["model"] == "LeNet"
+    assert row["twin, images/s"] == "15,000 (compiled, NHWC, fused optimizer, float images)"
+    assert row["compiled"] == "**1.10** (1.05 to 1.15)"
+    assert row["must / aim"] == "0.95 / 1.10"
+    assert row["compile, s: twin / ours"] == "21 / 15"
+    assert lines[-1].startswith("CPU: A, 2 threads; python 3.12.1, torch 2.11.0, keras 3.15.1; 2030-01-31; median of 7")
+    assert "trial" not in lines[-1]
+    assert "A trial of the program, not a measurement." in table.render({**RESULT, "smoke": True})
+
+
+def test_a_table_goes_between_its_marks_and_nowhere_else(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text("before\n<!-- throughput -->\nold\n<!-- end of throughput -->\nafter\n")
+    table.put_into(file, "throughput", "new\n")
+    table.put_into(file, "throughput", "newer\n")
+    assert file.read_text() == "before\n<!-- throughput -->\nnewer\n<!-- end of throughput -->\nafter\n"
+    with pytest.raises(ValueError, match="expected the marks"):
+        table.put_into(file, "gpu", "new")
+
+
+def test_the_gpu_tables_name_what_was_not_there():
+    row = copy.deepcopy(ROW)
+    row["teraflops"] = dict.fromkeys(row["images_per_second"], 12.345)
+    row["share_of_matmul"] = dict.fromkeys(row["images_per_second"], 0.456)
+    result = {**RESULT, "matmul_teraflops": 700.0, "table": {"rows": [row], "left_out": ["VGG16-BN"]}}
+    result["folds"] = {"not available": "no reason"}
+    result["fast"] = {
+        "94 %": {
+            "accuracy": {"mean": 0.9412, "spread": 0.001},
+            "seconds": {"mean": 9.13, "spread": 0.2},
+            "reached": True,
+            "runs": [{}, {}],
+            "compile_seconds": 31.0,
+        },
+        "part_seconds": 60.0,
+    }
+    text = gpu_table.render(result)
+    assert "| 16,500, 12.3, 45.6% |" in text
+    assert "- rows left out, the time was up: VGG16-BN" in text
+    assert "- 10 LeNet folds at once: not available: no reason" in text
+    assert "94 % reached: 94.12% ± 0.10% in 9.1 ± 0.2 s, n = 2; compiling 31 s apart" in text
+
+
+@pytest.mark.parametrize(
+    ("block", "result", "render"),
+    [
+        ("throughput", ROOT / "results" / "benchmarks" / "cpu.json", table.render),
+        ("gpu", ROOT / "results" / "gpu" / "gpu.json", gpu_table.render),
+    ],
+)
+def test_the_readme_shows_the_committed_result(block, result, render):
+    shown = table.block(README.read_text(encoding="utf-8"), block)
+    if result.exists():
+        content = json.loads(result.read_text(encoding="utf-8"))
+        assert not content["smoke"]
+        assert shown == render(content).strip()
+    else:
+        assert shown == "not measured yet"
+
+
+def run(module, *arguments):
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    environment.setdefault("OMP_NUM_THREADS", "1")
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_throughput_runs_and_writes_what_it_prints(tmp_path):
+    printed = run("benchmarks.throughput", "--smoke", "--json", tmp_path / "out.json")
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert printed.strip() == table.render(result).strip()
+    assert result["command"].startswith("python -m benchmarks.throughput --smoke")
+    assert {"torch", "keras", "python"} <= set(result["versions"])
+    for row in result["rows"]:
+        assert row["parameters"]["kmodels"] == row["parameters"]["twin"]
+        assert set(row["ratios"]) == {"record", "stock"}
+        for side, value in row["ratios"].items():
+            assert 0 < value["least"] <= value["median"] <= value["most"]
+            assert len(row["rounds"][side]) == len(row["rounds"]["twin"]) == result["settings"]["rounds"]
+    assert set(result["rows"][0]["memory"]) == {"twin", "record", "stock"}
+
+
+@pytest.mark.slow
+def test_the_gpu_command_runs_on_a_cpu(tmp_path):
+    printed = run("benchmarks.gpu", "--smoke", "--out", tmp_path)
+    result = json.loads((tmp_path / "gpu-smoke.json").read_text())
+    assert printed.strip() == gpu_table.render(result).strip()
+    parts = ("table", "graphs", "feeding", "jax", "folds", "fast")
+    assert [part for part in parts if "failed" in result[part]] == []
+    assert result["graphs"]["not available"] == "no CUDA"
+    assert result["fast"]["tiny"]["runs"][0]["seconds"] > 0
+    assert result["table"]["rows"][0]["share_of_matmul"]["record"] > 0
