@@ -1,15 +1,23 @@
-"""Does dropout help, and how much is too much?  Report A-1.2.
+"""Does dropout help, and how much is too much?  Reports A-1.2, A-2.1, E-T4 … E-T6.
 
-    python experiments/ablation_dropout.py                      # what is known, then a quick run
-    python experiments/ablation_dropout.py --protocol report    # as the report trained it: 10 folds, 30 epochs, hours
+    python experiments/ablation_dropout.py                      # what is known, then a quick run of LeNet
+    python experiments/ablation_dropout.py --protocol report    # as the reports trained it: 3 seeds, hours
+    python experiments/ablation_dropout.py --only E             # report E's rows alone
     python experiments/ablation_dropout.py --report             # table and figures from results, no training
 
-The report validates once a fold, at its end; here validation is also measured after every epoch, for the curves.
-The report's protocol has not been run yet.
+Report A validates once a fold, at its end; here validation is also measured after every epoch, for the curves.
+The reports' protocols have not been run yet.
 """
 
-from kmodels import Claim, Experiment, Row, grid, main
-from kmodels.recipes import LENET_A
+from kmodels import Claim, Experiment, Reported, Row, Split, grid, main
+from kmodels.recipes import (
+    ALEXNET_A,
+    ALEXNET_A_ASSUMED,
+    LENET_A,
+    LENET_A_ASSUMED,
+    RESNET18_E,
+    RESNET18_E_ASSUMED,
+)
 
 LENET = Experiment(
     name="A-lenet-dropout",
@@ -34,13 +42,79 @@ LENET = Experiment(
         ),
     ],
     quick={"epochs": 3, "train_images": 13_000, "batch_size": 32, "learning_rate": 1e-3},
-    assumptions=[
-        "The loss is not printed in the report: cross-entropy on the network's softmax output is assumed.",
-        "How 28x28 images become 32x32 is not stated: zero padding is assumed; pixels are divided by 255.",
-        "The lines that feed images are cut off in print: a new order every epoch, a short last batch kept.",
-        "Adam's settings beside the learning rate are PyTorch's defaults: betas 0.9 and 0.999, epsilon 1e-8.",
+    assumptions=LENET_A_ASSUMED,
+)
+
+ALEXNET = Experiment(
+    name="A-alexnet-dropout",
+    question="Dropout after both hidden dense layers of AlexNet, MNIST, K-fold off, 30 epochs",
+    base=ALEXNET_A.change(epochs=30, batch_size=128, learning_rate=5e-4),
+    cells=grid(dropout=[0.0, 0.5, 0.7]),
+    repaired={
+        "dropout=0.5, own validation images": {
+            "dropout": 0.5,
+            "split": Split(kind="holdout", validation_fraction=0.1),
+        },
+        "LeNet, logits": {"model": "lenet", "model_args": {"dropout": 0.0}, "image_size": 32},
+    },
+    rows=[
+        Row("A-2.1", "dropout=0.0"),
+        Row("A-2.1", "dropout=0.5"),
+        Row("A-2.1", "dropout=0.7"),
     ],
+    claims=[
+        Claim(
+            text="A-2.1: with dropout the validation loss is nearer the training loss",
+            measure="loss_gap",
+            worst=["dropout=0.0", "dropout=0.5", "dropout=0.7"],
+        ),
+        Claim(
+            text="A-2.1: with dropout validation accuracy is higher",
+            worst=["dropout=0.0", "dropout=0.5", "dropout=0.7"],
+        ),
+        Claim(
+            text="A-2.1: dropout 0.5 is best",
+            best=["dropout=0.5", "dropout=0.0", "dropout=0.7"],
+        ),
+        Claim(
+            text="A-2: AlexNet over-fits more easily than LeNet",
+            measure="accuracy_gap",
+            best=["LeNet, logits", "dropout=0.0"],
+        ),
+    ],
+    assumptions=[*ALEXNET_A_ASSUMED, "LeNet beside it is given logits, so that both minimise the same loss."],
+)
+
+RESNET18 = Experiment(
+    name="E-dropout",
+    question="Dropout before the dense layer of ResNet-18, CIFAR-10, 30 epochs",
+    base=RESNET18_E,
+    cells={
+        **grid(dropout=[0.0, 0.4, 0.8]),
+        "dropout=0.0, 60 epochs": {"dropout": 0.0, "epochs": 60},
+        "dropout=0.4, 60 epochs": {"dropout": 0.4, "epochs": 60},
+    },
+    repaired={"dropout=0.0, logits": {"head": "logits"}, "dropout=0.4, logits": {"head": "logits", "dropout": 0.4}},
+    rows=[
+        Row("E-T4", "dropout=0.8", Reported(0.7292, 0.00005)),
+        Row("E-T4", "dropout=0.8", Reported(135.25858, 0.000005), "train_loss_sum"),
+        Row("E-T5", "dropout=0.4", Reported(0.7640, 0.00005)),
+        Row("E-T5", "dropout=0.4", Reported(132.42525, 0.000005), "train_loss_sum"),
+        Row("E-T6", "dropout=0.0", Reported(0.7871, 0.00005)),
+        Row("E-T6", "dropout=0.0", Reported(130.22897, 0.000005), "train_loss_sum"),
+    ],
+    claims=[
+        Claim(
+            text="E-T4 … E-T6: more dropout is worse at 30 epochs",
+            order=["dropout=0.0", "dropout=0.4", "dropout=0.8"],
+        ),
+        Claim(
+            text="E: dropout helps once training has converged (asserted, not measured there; here 60 epochs)",
+            best=["dropout=0.4, 60 epochs", "dropout=0.0, 60 epochs"],
+        ),
+    ],
+    assumptions=RESNET18_E_ASSUMED,
 )
 
 if __name__ == "__main__":
-    main(LENET)
+    main(LENET, ALEXNET, RESNET18)

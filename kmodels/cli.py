@@ -211,7 +211,7 @@ def _selected(experiments: Sequence[Experiment], asked: argparse.Namespace) -> l
 def _list(experiment: Experiment) -> None:
     print(f"{experiment.name}: {experiment.question}")
     for cell in experiment.all_cells():
-        rows = ", ".join(row.id for row in experiment.rows if row.cell == cell)
+        rows = ", ".join(dict.fromkeys(row.id for row in experiment.rows if row.cell == cell))
         kind = "repaired" if cell in experiment.repaired else rows
         print(f"  {cell}{f'  [{kind}]' if kind else ''}")
     for claim in experiment.claims:

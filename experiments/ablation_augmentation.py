@@ -1,0 +1,83 @@
+"""Which augmentation helps?  Reports B-2.1 … B-2.6.
+
+    python experiments/ablation_augmentation.py                      # what is known; too slow for a quick run
+    python experiments/ablation_augmentation.py --protocol report    # as the report trained it: 3 seeds, hours
+    python experiments/ablation_augmentation.py --report             # table and figures from results, no training
+
+The report's protocol has not been run yet.
+"""
+
+from kmodels import Claim, Experiment, Reported, Row, main
+from kmodels.recipes import VGG16_B, VGG16_B_ASSUMED
+
+VGG16 = Experiment(
+    name="B-vgg16-augmentation",
+    question="One augmentation at a time, VGG-16, CIFAR-10, Adam 0.005 in steps, 50 epochs",
+    base=VGG16_B,
+    cells={
+        "none": {},
+        "flip": {"flip": True},
+        "rotation": {"rotation_degrees": 15.0},
+        "crop": {"crop_padding": 4},
+    },
+    rows=[
+        Row("B-2.1", "none", Reported(0.8750, 0.00005), "test_accuracy"),
+        Row("B-2.2", "flip", Reported(0.8953, 0.00005), "test_accuracy"),
+        Row("B-2.3", "rotation", Reported(0.8880, 0.00005), "test_accuracy"),
+        Row("B-2.4", "crop", Reported(0.8753, 0.00005), "test_accuracy"),
+    ],
+    claims=[
+        Claim(
+            text="B-2: flip is better than rotation, rotation than crop",
+            measure="test_accuracy",
+            order=["flip", "rotation", "crop"],
+        ),
+        Claim(
+            text="B-2: crop is about equal to none (within 0.5 points)",
+            measure="test_accuracy",
+            equal=["crop", "none"],
+        ),
+        Claim(
+            text="B-2: most kinds of augmentation lower the test loss (two of three at least)",
+            measure="test_nll",
+            worst=["none", "flip", "rotation", "crop"],
+            share=2 / 3,
+        ),
+    ],
+    assumptions=[
+        *VGG16_B_ASSUMED,
+        "Rotation: by an angle drawn evenly from ± 15°. Crop: 4 pixels of zeros around the image, 32x32 at random.",
+    ],
+)
+
+RESNET18 = Experiment(
+    name="B-resnet18-augmentation",
+    question="Augmentation of ResNet-18 and SE-ResNet-18, CIFAR-10, Adam 0.005 in steps, 50 epochs",
+    base=VGG16_B.change(model="resnet18"),
+    cells={
+        "ResNet-18": {},
+        "ResNet-18, flip and crop": {"flip": True, "crop_padding": 4},
+        "SE-ResNet-18": {"model": "se_resnet18"},
+        "SE-ResNet-18, flip and crop": {"model": "se_resnet18", "flip": True, "crop_padding": 4},
+    },
+    rows=[
+        Row("B-2.5", "ResNet-18, flip and crop", measure="test_accuracy"),
+        Row("B-2.6", "SE-ResNet-18, flip and crop", measure="test_accuracy"),
+    ],
+    claims=[
+        Claim(
+            text="B-2.5: ResNet-18 gains by augmentation",
+            measure="test_accuracy",
+            best=["ResNet-18, flip and crop", "ResNet-18"],
+        ),
+        Claim(
+            text="B-2.6: SE-ResNet-18 gains by augmentation",
+            measure="test_accuracy",
+            best=["SE-ResNet-18, flip and crop", "SE-ResNet-18"],
+        ),
+    ],
+    assumptions=[*VGG16_B_ASSUMED[1:], "The augmentation is not named: flip and crop with 4 pixels are assumed."],
+)
+
+if __name__ == "__main__":
+    main(VGG16, RESNET18)
