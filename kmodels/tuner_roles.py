@@ -165,6 +165,9 @@ def main(argv: Sequence[str]) -> int:
         each.add_argument("arguments", nargs=argparse.REMAINDER, help="of the script")
     asked = parser.parse_args(argv)
     if asked.role == "supervise":
+        for name in ("SIGTERM", "SIGHUP"):  # else chief and workers would go on without their supervisor
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda number, frame: sys.exit(128 + number))
         return supervise(
             [str(asked.script), *asked.arguments],
             workers=asked.workers,

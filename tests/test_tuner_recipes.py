@@ -4,6 +4,7 @@ import dataclasses
 import json
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,6 +35,20 @@ BASE = Recipe(
 @pytest.fixture(scope="module")
 def digits():
     return data.load("digits", report=lambda line: None)
+
+
+def pretend(task, dataset, **_):
+    """As `train`, without training: a score out of the recipe, and the test set opened as there."""
+    lines = []
+    dataset.open_test("evaluation of the last epoch's weights", lines.append)
+    accuracy = 0.5 + 10 * task.recipe.learning_rate + 0.001 * task.fold + 0.002 * task.seed
+    return SimpleNamespace(
+        diverged="",
+        scores={"validation_accuracy": accuracy, "test_accuracy": accuracy - 0.1},
+        curves={"loss": [1.0]},
+        data={"train_images": 80, "validation_images": 20},
+        seconds={"fit": 0.0},
+    )
 
 
 def space(hp):
@@ -75,7 +90,7 @@ def test_issue_1018_the_test_set_cannot_be_reached_from_a_trial(tmp_path, digits
 
     def spy(task, dataset, **keys):
         given.append(dataset)
-        return train(task, dataset, **keys)
+        return pretend(task, dataset)
 
     monkeypatch.setattr(tuner_recipes, "train", spy)
     tuner = GridSearch(space, "val_accuracy", directory=str(tmp_path), project_name="s")
@@ -94,10 +109,12 @@ def test_finished_folds_are_read_and_a_diverged_one_is_a_failure(tmp_path, digit
     first = cross_validate_recipe(recipe, digits, seeds=[0], folder=tmp_path)
     again = cross_validate_recipe(recipe, digits, seeds=[0], folder=tmp_path)
     assert (first.reused, again.reused) == (0, 2) and first.values == again.values
-    assert cross_validate_recipe(recipe, digits, seeds=[0], folder=tmp_path, metric="val_loss").reused == 0
+    monkeypatch.setattr(tuner_recipes, "train", pretend)
+    assert cross_validate_recipe(recipe, digits, seeds=[3], folder=tmp_path).reused == 0
+    assert cross_validate_recipe(recipe.change(epochs=2), digits, seeds=[0], folder=tmp_path).reused == 0
 
     def diverging(task, dataset, **keys):
-        return dataclasses.replace(train(task, dataset, **keys), diverged="loss is nan after epoch 1")
+        return SimpleNamespace(**{**vars(pretend(task, dataset)), "diverged": "loss is nan after epoch 1"})
 
     monkeypatch.setattr(tuner_recipes, "train", diverging)
     with pytest.raises(tuner_recipes.FoldFailed, match="not finite"):
@@ -124,6 +141,7 @@ def test_a_study_compares_the_best_with_what_was_chosen_and_opens_the_test_once(
         return real(self, reason, log)
 
     monkeypatch.setattr(Dataset, "open_test", spy)
+    monkeypatch.setattr(tuner_recipes, "train", pretend)
     search, compared = run_study(study(seeds=1), digits, tmp_path, quick=False, command="python s.py")
     assert len(search.rows) == 2 and {row[0] for row in compared.rows} == {"trial 0000", "theirs"}
     assert len(opened) == 1
@@ -136,6 +154,7 @@ def test_a_study_compares_the_best_with_what_was_chosen_and_opens_the_test_once(
 
 
 def test_the_quick_protocol_never_opens_the_test_set(tmp_path, digits, monkeypatch):
+    monkeypatch.setattr(tuner_recipes, "train", pretend)
     closed = dataclasses.replace(digits, _x_test=None, _y_test=None)
     monkeypatch.setattr(tuner_recipes, "without_test", lambda dataset, keep=without_test: keep(digits))
     _, compared = run_study(study(), closed, tmp_path, quick=True)

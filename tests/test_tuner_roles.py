@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -125,6 +126,18 @@ def test_a_chief_that_is_killed_ends_the_search(tmp_path, capfd):
     )
     assert supervise(command, workers=1) == 1
     assert "the chief was lost (signal 9)" in capfd.readouterr().err
+
+
+def test_a_supervisor_that_is_terminated_takes_all_with_it(tmp_path):
+    command = [sys.executable, "-m", "kmodels.tuner_roles", "supervise", "--workers", "2"]
+    supervisor = subprocess.Popen([*command, *pretend(tmp_path, "time.sleep(60)")], cwd=ROOT)
+    until = time.monotonic() + 30
+    while len(list((tmp_path / "started").iterdir())) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    supervisor.terminate()
+    assert supervisor.wait(30) == 128 + signal.SIGTERM
+    assert alive(tmp_path) == []
 
 
 def test_a_role_is_one_command(tmp_path, monkeypatch, capsys):

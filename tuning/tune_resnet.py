@@ -1,4 +1,4 @@
-"""Learning-rate decay, dropout, stem and blocks of ResNet-18 on CIFAR-10: report E's table of single parameters, searched.
+"""Decay, dropout, stem and blocks of ResNet-18 on CIFAR-10: report E's table of single parameters, searched.
 
     python tuning/tune_resnet.py                     # a quick search with few images and ResNet-20: minutes
     python tuning/tune_resnet.py --protocol report   # 20 trials of 30 epochs on batch 5: days without a GPU
