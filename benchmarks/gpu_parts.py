@@ -185,19 +185,20 @@ def jax(scale: Scale, report: Report) -> dict[str, Any]:
     return {"preset": preset, **found}
 
 
-def folds(scale: Scale, report: Report) -> dict[str, Any]:
-    """(d) Ten folds of LeNet trained as one vectorised step against one by one.
+def folds(scale: Scale, report: Report, *, count: int = 10) -> dict[str, Any]:
+    """(d) Ten folds of LeNet trained as one vectorised step, against `fit` of one fold after the other."""
+    from benchmarks.fold_side import FoldSide
 
-    Where kmodels has `kmodels.torch_step.folds.time_folds(preset, images, labels, *, folds, batch, steps)`, it returns
-    the seconds of each way, `{"vectorised": …, "one by one": …, "one fold": …}`.
-    """
-    if importlib.util.find_spec("kmodels.torch_step.folds") is None:
-        report("10 LeNet folds vectorised: not available")
-        return {"not available": "kmodels trains folds one by one"}
-    module: Any = importlib.import_module("kmodels.torch_step.folds")
+    case = CASES["LeNet"]
     settings = replace(scale.settings, precision="float32")
-    data = synthetic(CASES["LeNet"].shape, max(scale.images, settings.batch))
-    steps = 50 if settings.device != "cpu" else 1
-    seconds = module.time_folds("lenet", data.images, data.labels, folds=10, batch=settings.batch, steps=steps)
-    report("10 LeNet folds: " + ", ".join(f"{way} {value:.2f} s" for way, value in seconds.items()))
-    return {"folds": 10, "seconds": seconds}
+    data = synthetic(case.shape, max(scale.images, settings.batch))
+    mode = scale.modes[-1]
+    sides: dict[str, Side] = {
+        "vectorised": FoldSide(case.preset, data, settings, mode, replicas=count),
+        "one fold": KerasSide(case.preset, data, settings, mode),
+    }
+    first = {name: round(side.first(), 2) for name, side in sides.items()}
+    rates = alternate(sides, settings.batch, rounds=scale.rounds, seconds=scale.seconds)
+    cost = ratio(rates["one fold"], rates["vectorised"])
+    report(f"{count} LeNet folds at once cost {cost['median']:.2f} times one fold; one by one {count} times")
+    return {"model": "LeNet", "folds": count, "rounds": rates, "ratio": cost, "first_step_seconds": first}

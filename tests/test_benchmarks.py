@@ -143,7 +143,7 @@ def test_the_gpu_tables_name_what_was_not_there():
     text = gpu_table.render(result)
     assert "| 16,500, 12.3, 45.6% |" in text
     assert "- rows left out, the time was up: VGG16-BN" in text
-    assert "- 10 LeNet folds at once: not available: no reason" in text
+    assert "(one by one: 10): not available: no reason" in text
     assert "94 % reached: 94.12% ± 0.10% in 9.1 ± 0.2 s, n = 2; compiling 31 s apart" in text
 
 
@@ -197,5 +197,6 @@ def test_the_gpu_command_runs_on_a_cpu(tmp_path):
     parts = ("table", "graphs", "feeding", "jax", "folds", "fast")
     assert [part for part in parts if "failed" in result[part]] == []
     assert result["graphs"]["not available"] == "no CUDA"
+    assert result["folds"]["ratio"]["median"] > 0
     assert result["fast"]["tiny"]["runs"][0]["seconds"] > 0
     assert result["table"]["rows"][0]["share_of_matmul"]["record"] > 0
