@@ -70,8 +70,8 @@ class Checkpointing(keras.callbacks.Callback):
         now = time.monotonic()
         if self._path is None or now - self._written < _SECONDS:
             return
-        # not `compile`: by the same rule as at the beginning, the short last batch of an epoch is not compiled either
-        mode = "auto" if execution(self.model) == "compiled" else "record"
+        # the rule of the beginning chooses again; but a machine that could not compile must not begin to
+        mode = "record" if execution(self.model) == "recorded" else "auto"
         facts = {
             "key": self._key,
             "mode": mode,

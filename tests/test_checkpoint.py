@@ -62,9 +62,16 @@ def digits():
 
 
 @pytest.mark.backend
-def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, monkeypatch):
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, monkeypatch, recorded):
     monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    if keras.backend.backend() == "torch":
+        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", 1 if recorded else 100)
+    elif not recorded:
+        return  # there is only one way there
     whole = train(task(**RECIPE), digits)
+    if keras.backend.backend() == "torch":
+        assert whole.execution == ("recorded" if recorded else "keras")
     path = tmp_path / "run.state"
     for epoch in (1, 3):
         with pytest.raises(_Killed):
@@ -90,6 +97,7 @@ def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
 
 def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch):
     monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", 1)
     path = tmp_path / "run.state"
     run = train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Spoil(1)])
     said = f"loss is nan in epoch 2, from step 1 of the epoch on; the weights after epoch 1 are in {path}"

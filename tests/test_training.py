@@ -102,7 +102,21 @@ def test_half_precision_trains_with_float32_weights_and_logits(digits, precision
     assert keras.config.dtype_policy().name == before
     run = train(task(precision=precision), digits)
     assert np.isfinite(run.curves["loss"]).all()
-    assert run.execution == {"mixed_bfloat16": "recorded", "mixed_float16": "keras"}[precision]
+
+
+@pytest.mark.filterwarnings("ignore:kmodels.accelerate. Keras' own step is used for lenet. float16")
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="steps are recorded on PyTorch only")
+@pytest.mark.parametrize(
+    ("changes", "execution"),
+    [
+        ({}, "keras"),
+        ({"train_images": 800, "batch_size": 8}, "recorded"),
+        ({"train_images": 800, "batch_size": 8, "precision": "mixed_bfloat16"}, "recorded"),
+        ({"train_images": 800, "batch_size": 8, "precision": "mixed_float16"}, "keras"),
+    ],
+)
+def test_how_steps_are_taken_follows_from_the_recipe(digits, changes, execution):
+    assert train(task(**changes), digits).execution == execution
 
 
 def test_a_run_says_where_it_comes_from(digits):

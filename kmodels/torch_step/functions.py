@@ -28,6 +28,9 @@ from kmodels.torch_step.work import Work, steps_until_compiling_pays, work_of
 
 __all__ = ["StepFunctions"]
 
+# Recording takes as long as it saves in 6 (ResNet-18) to 60 steps (LeNet), for training and as much for evaluation.
+_FEW_STEPS = 100
+
 
 _FEW_STEPS = 20  # recording costs about as much as these
 _OFTEN = 4
@@ -59,7 +62,8 @@ class StepFunctions:
         self._not_compiled: str | None = None
         self._rule: UpdateRule | None = None
         self._arranged = False
-        self._refused: str | None = None
+        few = self._mode == "auto" and self._ahead is not None and self._ahead < _FEW_STEPS
+        self._refused = f"fewer than {_FEW_STEPS} steps are ahead" if few else None
         self._around: Circumstances | None = None
         self._steps = self._hasty = 0
         self._first_bad: torch.Tensor | None = None
