@@ -112,6 +112,8 @@ class PythonState:
         held, matters = vars(owner), _Matters(owner)
         label = f"{type(owner).__name__} {getattr(owner, 'name', '')}".strip()
         self._attributes(label, held, [key for key in held if matters(key)], added=matters)
+        for metric in held.get("_metrics", ()) if isinstance(owner, keras.metrics.Metric | keras.losses.Loss) else ():
+            self._visit(label, metric)
         if not _foreign(type(owner).__module__):
             self._visit(f"{label}.layers", held.get("_modules"))
         for kind in type(owner).__mro__:

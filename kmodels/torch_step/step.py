@@ -13,6 +13,7 @@ from keras import tree
 from kmodels.torch_step.batch import Batch
 from kmodels.torch_step.layer_calls import substituted
 from kmodels.torch_step.optimizer_rules import UpdateRule
+from kmodels.torch_step.recorder import CannotRecord
 
 __all__ = ["State", "evaluation_step", "training_step"]
 
@@ -139,4 +140,7 @@ def _write_back(scope: keras.StatelessScope, variables: Sequence[keras.Variable]
 
 
 def _detached(logs: Any) -> Logs:
+    for name, value in logs.items():
+        if tree.is_nested(value):
+            raise CannotRecord(f"the result of {name} is a {type(value).__name__}, not a tensor")
     return {name: torch.as_tensor(value).detach().clone() for name, value in logs.items()}
