@@ -1,0 +1,74 @@
+"""Does squeeze-and-excitation help on CIFAR-10?  Reports B-1.1 … B-1.5, D-4.
+
+    python experiments/ablation_attention.py                      # what is known; too slow for a quick run
+    python experiments/ablation_attention.py --protocol report    # as the reports trained it: 3 seeds, many hours
+    python experiments/ablation_attention.py --report             # table and figures from results, no training
+
+The reports' protocols have not been run yet.
+"""
+
+from kmodels import Claim, Experiment, Reported, Row, main
+from kmodels.recipes import RESNET_D, RESNET_D_ASSUMED, VGG16_B, VGG16_B_ASSUMED
+
+B = Experiment(
+    name="B-attention",
+    question="VGG-16 and ResNet-18 with and without SE, CIFAR-10, Adam 0.005 in steps, 50 epochs",
+    base=VGG16_B,
+    cells={
+        "VGG16": {},
+        "SE-VGG16-1": {"model": "se_vgg16_conv"},
+        "SE-VGG16-2": {"model": "se_vgg16_stage"},
+        "ResNet-18": {"model": "resnet18"},
+        "SE-ResNet-18": {"model": "se_resnet18"},
+    },
+    rows=[
+        Row("B-1.1", "VGG16", Reported(0.8750, 0.00005), "test_accuracy"),
+        Row("B-1.2", "ResNet-18", Reported(0.8562, 0.00005), "test_accuracy"),
+        Row("B-1.3", "SE-VGG16-1", Reported(0.8742, 0.00005), "test_accuracy"),
+        Row("B-1.4", "SE-VGG16-2", Reported(0.8704, 0.00005), "test_accuracy"),
+        Row("B-1.5", "SE-ResNet-18", Reported(0.8519, 0.00005), "test_accuracy"),
+    ],
+    claims=[
+        Claim(
+            text="B-1: SE after every convolution does not help VGG-16 (by 0.5 points)",
+            measure="test_accuracy",
+            no_better=["SE-VGG16-1", "VGG16"],
+        ),
+        Claim(
+            text="B-1: SE after every stage does not help VGG-16 (by 0.5 points)",
+            measure="test_accuracy",
+            no_better=["SE-VGG16-2", "VGG16"],
+        ),
+        Claim(
+            text="B-1: SE does not help ResNet-18 (by 0.5 points)",
+            measure="test_accuracy",
+            no_better=["SE-ResNet-18", "ResNet-18"],
+        ),
+        Claim(
+            text="B: SE after every stage costs less than after every convolution",
+            measure="seconds",
+            best=["SE-VGG16-2", "SE-VGG16-1"],
+        ),
+    ],
+    assumptions=[
+        *VGG16_B_ASSUMED,
+        "SE reduces to a sixteenth. “-1” is read as SE after every convolution, “-2” as after every stage: the text "
+        "says that only the first was trained, the table has both.",
+    ],
+)
+
+D = Experiment(
+    name="D-attention",
+    question="Report D's ResNet with and without SE, CIFAR-10, 20 epochs",
+    base=RESNET_D,
+    cells={"ResNet": {}, "SE-ResNet": {"model": "se_resnet14_d"}},
+    rows=[Row("D-4", "SE-ResNet", Reported(0.80, 0.0, "at least"))],
+    claims=[
+        Claim(text="D-4: SE-ResNet is about equal to ResNet (within 0.5 points)", equal=["SE-ResNet", "ResNet"]),
+        Claim(text="D-5: SE improves further", best=["SE-ResNet", "ResNet"]),
+    ],
+    assumptions=[*RESNET_D_ASSUMED, "“Over 80 %” may be training accuracy; validation accuracy is assumed."],
+)
+
+if __name__ == "__main__":
+    main(B, D)

@@ -1,0 +1,237 @@
+"""Every row of the five reports is declared by exactly one script, or is known to wait, and why."""
+
+import inspect
+import runpy
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kmodels import recipes
+from kmodels.claims import MEASURES
+from kmodels.matching import match_runs
+from kmodels.results import REVISION, Run
+from kmodels.session import Amount
+from kmodels.spec import Experiment
+from kmodels.tasks import tasks
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted((ROOT / "experiments").glob("ablation_*.py"))
+
+
+def ids(prefix, *numbers):
+    return [f"{prefix}{number}" for number in numbers]
+
+
+ROWS = [
+    *ids("A-1.", 1, 2),
+    *ids("A-2.", 1, 2),
+    *ids("A-3.", 1, 2, 3),
+    *ids("B-1.", *range(1, 7)),
+    *ids("B-2.", *range(1, 7)),
+    *ids("B-3.", *range(1, 5)),
+    *ids("B-4.", *range(1, 5)),
+    *ids("B-5.", *range(1, 4)),
+    "B-6",
+    *ids("C-", *range(1, 7)),
+    *ids("D-", *range(1, 6)),
+    *ids("E-T", *range(1, 12)),
+    *ids("E-L", 2, 3),
+]
+
+_C = "best-validation checkpoint, early stopping, batches of validation dropped, and its test by sampling"
+WAITING = {
+    "A-3.3": "script ablation_ensemble: an average of members trained apart beside the one trained jointly",
+    "B-6": "script ablation_precision: speed and memory, which only a GPU can show",
+    **dict.fromkeys(ids("C-", *range(1, 7)), _C),
+    "D-5": "not measured there: gradient norms per layer and statistics of gates are not recorded yet",
+    "E-T11": "script best_model",
+    "E-L2": "restarts from checkpoints with another rate, and the maximum over them",
+    "E-L3": "restarts from checkpoints with another rate, and the maximum over them",
+}
+
+
+def declared(script):
+    names = runpy.run_path(str(script), run_name="declarations")
+    return [value for value in names.values() if isinstance(value, Experiment)]
+
+
+EXPERIMENTS = {script.stem: declared(script) for script in SCRIPTS}
+ALL = [experiment for parts in EXPERIMENTS.values() for experiment in parts]
+
+
+def find(name):
+    return next(experiment for experiment in ALL if experiment.name == name)
+
+
+def cell_of(row_id):
+    return next((e, row.cell) for e in ALL for row in e.rows if row.id == row_id)
+
+
+def recipe_of(row_id):
+    experiment, cell = cell_of(row_id)
+    return experiment.recipe(cell)
+
+
+def test_every_row_is_declared_in_one_script_or_waits():
+    where = {script: {row.id for e in parts for row in e.rows} for script, parts in EXPERIMENTS.items()}
+    count = Counter(row_id for found in where.values() for row_id in found)
+    assert {row_id: n for row_id, n in count.items() if n > 1} == {}
+    assert set(count) | set(WAITING) == set(ROWS)
+    assert set(count) & set(WAITING) == set()
+
+
+def test_no_row_is_declared_twice():
+    for experiment in ALL:
+        rows = [(row.id, row.cell, row.measure) for row in experiment.rows]
+        assert len(set(rows)) == len(rows), experiment.name
+
+
+def test_experiments_have_names_of_their_own():
+    names = [experiment.name for experiment in ALL]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("experiment", ALL, ids=lambda experiment: experiment.name)
+def test_what_is_asked_of_a_run_is_measured_in_it(experiment):
+    asked = [(row.measure, row.cell) for row in experiment.rows]
+    asked += [(claim.measure, cell) for claim in experiment.claims for pair in claim.pairs() for cell in pair]
+    for measure, cell in asked:
+        folds = experiment.recipe(cell).split.folds
+        assert measure != "test_nll" or folds == 1, f"{cell}: runs over folds keep no probabilities"
+        assert not MEASURES[measure].spread or folds > 1, f"{cell}: no folds, no spread over them"
+
+
+@pytest.mark.parametrize("experiment", ALL, ids=lambda experiment: experiment.name)
+def test_cells_differ_and_say_what_was_assumed(experiment):
+    resolved = [experiment.recipe(cell) for cell in experiment.all_cells()]
+    assert all(one != other for i, one in enumerate(resolved) for other in resolved[:i])
+    assert experiment.assumptions
+    assert len(set(experiment.assumptions)) == len(experiment.assumptions)
+
+
+def test_every_network_is_known_and_takes_its_arguments():
+    from kmodels.models import MODELS
+
+    for experiment in ALL:
+        for recipe in map(experiment.recipe, experiment.all_cells()):
+            known = set(inspect.signature(MODELS[recipe.model].builder).parameters) - {"name"}
+            assert set(recipe.model_args) <= known, (experiment.name, recipe.model)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [("E-T2", "E-T6", "E-T7", "E-T9"), ("B-1.1", "B-2.1", "B-4.3")],
+    ids=lambda same: "=".join(same),
+)
+def test_rows_of_several_scripts_share_a_run(same):
+    first = recipe_of(same[0])
+    task = tasks(*cell_of(same[0])[:1], quick=False, seeds=1, folds=1, cells=[cell_of(same[0])[1]])[0]
+    done = Run(
+        key="k",
+        experiment=task.experiment,
+        cell=task.cell,
+        protocol="report",
+        recipe=task.recipe.as_dict(),
+        seed=0,
+        fold=0,
+        data={"name": "cifar10", "digest": "d", "train_images": 40_000},
+        scores={"validation_accuracy": 0.78},
+        curves={},
+        backend="torch",
+        revision=REVISION,
+    )
+    for row_id in same:
+        experiment, cell = cell_of(row_id)
+        assert experiment.recipe(cell) == first
+        assert match_runs(experiment, [done], quick=False, backend="torch")[cell] == {(0, 0): done}
+
+
+def test_cells_beside_a_row_share_its_run():
+    assert find("D-attention").recipe("ResNet") == recipe_of("D-2")
+    assert find("D-skip-connections").recipe("Net") == recipe_of("D-1")
+    assert find("A-lenet-loss").recipe("softmax") == find("A-lenet-dropout").recipe("dropout=0.0")
+    assert find("E-loss").recipe("logits") == find("E-kernel").recipe("3x3, stride 1, logits")
+    assert find("E-depth").recipe("18 layers") == recipe_of("E-T2")
+    assert find("B-resnet-depth").recipe("ResNet-18") == recipe_of("B-1.2")
+    assert find("B-vgg-depth").recipe("D: 16 layers") == recipe_of("B-1.1")
+
+
+def test_report_a_feeds_softmax_for_lenet_alone_and_folds_where_it_says():
+    first, second = recipe_of("A-1.1"), recipe_of("A-2.1")
+    assert (first.head, first.split.kind, first.split.folds, first.dataset) == ("softmax", "kfold", 10, "mnist")
+    assert (first.epochs, first.batch_size, first.learning_rate, first.optimizer) == (10, 256, 1e-3, "adam")
+    assert (second.head, second.split.kind, second.image_size, second.resize) == ("logits", "test", 224, "pad")
+    assert (second.epochs, second.batch_size, second.learning_rate) == (30, 128, 5e-4)
+    depth = find("A-depth")
+    assert {depth.recipe(cell).head for cell in ("LeNet", "AlexNet", "ResNet-50")} == {"softmax", "logits"}
+    assert {depth.recipe(cell).dataset for cell in depth.all_cells()} == {"cifar10"}
+    assert {(r.epochs, r.batch_size, r.learning_rate) for r in map(depth.recipe, depth.all_cells())} == {
+        (15, 256, 1e-3)
+    }
+
+
+def test_report_b_steps_down_thrice_and_watches_the_test_images():
+    for row_id in ("B-1.1", "B-1.5", "B-2.5", "B-3.2", "B-4.1", "B-5.1"):
+        recipe = recipe_of(row_id)
+        assert (recipe.epochs, recipe.split.kind, recipe.head) == (50, "test", "logits")
+        assert (recipe.schedule.kind, recipe.schedule.milestones, recipe.schedule.gamma) == (
+            "multistep",
+            (20, 30, 40),
+            0.1,
+        )
+    constant = recipe_of("B-3.3")
+    assert (constant.schedule.kind, constant.optimizer, constant.momentum) == ("constant", "sgd", 0.9)
+    assert recipe_of("B-4.1").batch_size == recipe_of("B-5.3").batch_size == 32
+
+
+def test_report_e_is_its_listing():
+    base = recipe_of("E-T2")
+    assert base == recipes.RESNET18_E
+    assert (base.split.kind, base.normalization, base.crop_padding, base.flip) == ("batches", "report_e", 4, True)
+    assert (base.batch_size, base.epochs, base.learning_rate, base.schedule.gamma) == (512, 30, 1e-3, 0.9)
+    assert base.head == "softmax"
+    assert recipe_of("E-T3").schedule.gamma == 0.45
+    assert (recipe_of("E-T10").model_args["stem_kernel"], recipe_of("E-T10").model_args["stem_stride"]) == (7, 2)
+
+
+def test_the_quick_protocol_is_for_small_networks_only():
+    quick = {experiment.name for experiment in ALL if experiment.quick is not None}
+    assert quick == {"A-lenet-dropout", "A-lenet-batch-size", "A-lenet-rotation", "A-lenet-loss", "D-net"}
+    for name in quick:
+        experiment = find(name)
+        recipes_of = [experiment.recipe(cell, quick=True) for cell in experiment.all_cells()]
+        assert {r.model for r in recipes_of} <= {"lenet", "plain_net"}
+        images = sum(r.epochs * (r.train_images or 60_000) for r in recipes_of) * Amount("quick").folds_of(experiment)
+        assert images <= 1_500_000  # two minutes at 12,000 images a second
+        assert min(r.epochs * (r.train_images or 54_000) // r.batch_size for r in recipes_of) >= 450
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_scripts_plan_and_help_need_no_keras(script):
+    code = (
+        "import runpy, sys\n"
+        "for flag in ('--list', '--help'):\n"
+        f"    sys.argv = ['{script.name}', flag]\n"
+        "    try:\n"
+        f"        runpy.run_path({str(script)!r}, run_name='__main__')\n"
+        "    except SystemExit as ended:\n"
+        "        assert not ended.code, ended.code\n"
+        "print('loaded', sorted({'keras', 'torch', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("loaded []")
+    for experiment in EXPERIMENTS[script.stem]:
+        assert f"{experiment.name}: {experiment.question}" in done.stdout
+    assert "usage:" in done.stdout
+
+
+def test_a_script_says_its_own_commands():
+    for script in SCRIPTS:
+        text = script.read_text(encoding="utf-8")
+        said = [line for line in text.split('"""')[1].splitlines() if line.strip().startswith("python ")]
+        assert len(said) >= 3
+        assert all(f"python experiments/{script.name}" in line for line in said), script.name
