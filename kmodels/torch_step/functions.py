@@ -34,6 +34,7 @@ _FEW_STEPS = 100
 
 _FEW_STEPS = 20  # recording costs about as much as these
 _OFTEN = 4
+_KINDS_OF_BATCHES = 32  # each has a recording of its own, which takes time and memory
 
 
 class StepFunctions:
@@ -161,6 +162,8 @@ class StepFunctions:
         key = self._key(batch, training=training)
         graph = self._graphs.get(key)
         if graph is None:
+            if len(self._graphs) >= _KINDS_OF_BATCHES:
+                raise CannotRecord(f"batches of more than {_KINDS_OF_BATCHES} shapes or types came")
             graph = self._graphs[key] = self._record(batch, training=training)
         if graph.compile_at is not None and graph.calls >= graph.compile_at:
             self._compile(graph, batch)
