@@ -60,6 +60,7 @@ class Checkpointing(keras.callbacks.Callback):
             ValueError: they are those of another network or optimizer.
         """
         if self._state is not None:
+            model.optimizer.build(model.trainable_variables)
             restore(model.variables, self._state.model, "checkpoint")
             restore(model.optimizer.variables, self._state.optimizer, "checkpoint")
 

@@ -97,10 +97,13 @@ def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
 
 def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch):
     monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
-    monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", 1)
+    torch = keras.backend.backend() == "torch"
+    if torch:
+        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", 1)
     path = tmp_path / "run.state"
     run = train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Spoil(1)])
-    said = f"loss is nan in epoch 2, from step 1 of the epoch on; the weights after epoch 1 are in {path}"
+    step = ", from step 1 of the epoch on" if torch else ""
+    said = f"loss is nan in epoch 2{step}; the weights after epoch 1 are in {path}"
     assert run.diverged == said
     assert len(run.curves["loss"]) == 1
     assert path.exists()
