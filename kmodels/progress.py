@@ -36,11 +36,16 @@ class Display:
         self._done = 0
         self._began = self._said = time.monotonic()
 
-    def callback(self, task: Task) -> keras.callbacks.Callback:
-        """Returns a callback that shows the epochs of one task."""
-        return _Follow(task, self)
+    def callback(self, task: Task, together: int = 1) -> keras.callbacks.Callback:
+        """Returns a callback that shows the epochs of one task, or of several that are trained at once.
 
-    def show(self, task: Task, epoch: int, within: float, text: str) -> None:
+        Args:
+            task: the task, or the first of several.
+            together: how many tasks are trained at once.
+        """
+        return _Follow(task, self, together)
+
+    def show(self, task: Task, epoch: int, within: float, text: str, together: int = 1) -> None:
         """Shows how far one task is.
 
         Args:
@@ -48,10 +53,12 @@ class Display:
             epoch: epochs finished.
             within: share of the running epoch that is done, in [0, 1].
             text: loss and accuracy in words.
+            together: tasks that are as far as this one, as they are trained at once.
         """
-        share = (epoch + within) / task.recipe.epochs
+        share = together * (epoch + within) / task.recipe.epochs
         at = epoch + (1 if within else 0)  # the epoch that is running, or the one that has just ended
-        line = f"{describe(task)} · epoch {at}/{task.recipe.epochs}{text}"
+        more = f" and {together - 1} more" if together > 1 else ""
+        line = f"{describe(task)}{more} · epoch {at}/{task.recipe.epochs}{text}"
         if self._bars is not None and self._bar is not None:
             self.status.plain = line
             self._bars.update(self._bar, completed=self._done + share)
@@ -114,9 +121,9 @@ def spoken(seconds: float) -> str:
 class _Follow(keras.callbacks.Callback):
     """Counts batches as they begin: at their end Keras would have to wait for the device to know the loss."""
 
-    def __init__(self, task: Task, shown: Display) -> None:
+    def __init__(self, task: Task, shown: Display, together: int) -> None:
         super().__init__()
-        self._task, self._shown = task, shown
+        self._task, self._shown, self._together = task, shown, together
         self._epoch, self._text = 0, ""
         self._next = 0.0
 
@@ -127,11 +134,11 @@ class _Follow(keras.callbacks.Callback):
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.25
             steps = (self.params or {}).get("steps") or 1
-            self._shown.show(self._task, self._epoch, max(batch, 1) / max(steps, 2), self._text)
+            self._shown.show(self._task, self._epoch, max(batch, 1) / max(steps, 2), self._text, self._together)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         values = logs or {}
         loss, accuracy = values.get("val_loss", values.get("loss")), values.get("val_accuracy", values.get("accuracy"))
         if loss is not None and accuracy is not None:
             self._text = f" · loss {loss:.3f} · accuracy {100 * accuracy:.1f} %"
-        self._shown.show(self._task, epoch + 1, 0.0, self._text)
+        self._shown.show(self._task, epoch + 1, 0.0, self._text, self._together)

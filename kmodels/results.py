@@ -94,14 +94,15 @@ class Run:
         validation_classes: class predicted for each validation image, uint8, in the data set's order; None where
             validation images are the test images.
         test_openings: one line for each time the test set was opened.
-        seconds: wall-clock seconds of `build`, `fit`, `evaluate`.
+        seconds: wall-clock seconds of `build`, `fit`, `evaluate`; of runs that were trained at once, an equal share.
         images_per_second: training images over the seconds spent on training batches, without validation.
         peak_memory_bytes: peak resident set of the process (CPU) or peak allocation (CUDA).
         device: what it ran on, in words.
         threads: CPU threads of the backend, 0 where it does not say.
         backend: `torch`, `jax` or `tensorflow`.
         pipeline: `memory` or `tfdata`.
-        execution: how steps were taken on PyTorch: `keras` (its own step), `recorded` or `compiled`; else `keras`.
+        execution: how steps were taken on PyTorch: `keras` (its own step), `recorded` or `compiled`, or
+            `vectorised` with those of other runs; else `keras`.
         revision: `REVISION` at that time.
         versions: library name -> version.
         commit: git commit of the working tree, with `+changes` where it had any; empty outside a checkout.

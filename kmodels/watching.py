@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ import keras
 from kmodels.acceleration import first_non_finite_step
 from kmodels.initial_weights import seed_masks
 
-__all__ = ["Diverged", "SeedMasks", "StopWhenNotFinite", "Timing"]
+__all__ = ["Diverged", "SeedMasks", "StopWhenNotFinite", "Timing", "not_finite"]
 
 
 class Diverged(RuntimeError):
@@ -31,11 +32,28 @@ class StopWhenNotFinite(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Called by Keras."""
-        for name, value in (logs or {}).items():
-            if not math.isfinite(value):
-                step = first_non_finite_step(self.model)
-                within = "" if step is None else f", from step {step % self._steps_per_epoch + 1} of the epoch on"
-                raise Diverged(f"{name} is {value} in epoch {epoch + 1}{within}")
+        if not all(map(math.isfinite, (logs or {}).values())):
+            raise Diverged(not_finite(logs or {}, epoch, first_non_finite_step(self.model), self._steps_per_epoch))
+
+
+def not_finite(logs: Mapping[str, float], epoch: int, step: int | None, steps_per_epoch: int) -> str:
+    """Returns in words when a training diverged; empty where all values of an epoch are finite.
+
+    Args:
+        logs: values of the epoch by name.
+        epoch: counted from 0.
+        step: first step of the training, counted from 0, whose loss was not finite; None where none is known of.
+        steps_per_epoch: batches an epoch.
+
+    Example:
+        >>> not_finite({"loss": math.inf}, epoch=1, step=12, steps_per_epoch=10)
+        'loss is inf in epoch 2, from step 3 of the epoch on'
+    """
+    for name, value in logs.items():
+        if not math.isfinite(value):
+            within = "" if step is None else f", from step {step % steps_per_epoch + 1} of the epoch on"
+            return f"{name} is {value} in epoch {epoch + 1}{within}"
+    return ""
 
 
 class SeedMasks(keras.callbacks.Callback):

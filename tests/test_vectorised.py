@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="vect
 if keras.backend.backend() == "torch":
     from kmodels.torch_step.optimizer_rules import Unsupported
     from kmodels.torch_step.recorder import CannotRecord
-    from kmodels.torch_step.vectorised import Replicas, epoch_draws
+    from kmodels.torch_step.vectorised import Replicas, epoch_batches
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 10, 120)
@@ -94,11 +94,6 @@ def alone(network, optimizer, transforms, **options):
     return found
 
 
-def batches(drawn, size):
-    images = drawn["indices"].shape[1]
-    return [{name: values[:, i : i + size] for name, values in drawn.items()} for i in range(0, images, size)]
-
-
 def together(network, optimizer, transforms, mode="record", **options):
     """The same of all trainings at once."""
     model = compiled(network, optimizer, **options)
@@ -107,9 +102,9 @@ def together(network, optimizer, transforms, mode="record", **options):
     training, validation = ([pair[i].x for pair in pairs] for i in (0, 1))
     replicas = Replicas(model, starts, transforms, steps=EPOCHS * 6, mode=mode)
     curves = [{name: [] for name in ("loss", "accuracy", "val_loss", "val_accuracy")} for _ in SEEDS]
-    held = batches(epoch_draws(validation, 0), 20)
+    held = list(epoch_batches(validation, 0, 2))
     for epoch in range(EPOCHS):
-        for batch in batches(epoch_draws(training, epoch), BATCH):
+        for batch in epoch_batches(training, epoch, 6):
             replicas.train(training[0].source, batch)
         trained = replicas.end_epoch()
         tested, logits = replicas.evaluate(validation[0].source, held)
@@ -178,7 +173,7 @@ def test_the_models_own_variables_stay_as_they_are():
     starts = [start(model, *key) for key in SEEDS]
     replicas = Replicas(model, starts, [PLAIN] * 3, steps=1, mode="record")
     training = [feeds(*key, PLAIN)[0].x for key in SEEDS]
-    replicas.train(training[0].source, batches(epoch_draws(training, 0), BATCH)[0])
+    replicas.train(training[0].source, next(epoch_batches(training, 0, 6)))
     for variable, value in zip(model.variables, starts[-1], strict=True):
         assert torch.equal(variable.value, value)
     assert int(model.optimizer.iterations) == 0
@@ -192,7 +187,7 @@ def test_a_replica_that_diverges_leaves_the_others_alone():
 
     def trained(starts):
         replicas = Replicas(model, starts, [PLAIN] * 3, steps=6, mode="record")
-        for batch in batches(epoch_draws(training, 0), BATCH):
+        for batch in epoch_batches(training, 0, 6):
             replicas.train(training[0].source, batch)
         return replicas
 
@@ -245,7 +240,7 @@ def test_random_layers_that_have_no_key_are_refused():
     replicas = Replicas(model, [values], [PLAIN], steps=1)
     training = [feeds(0, 0, PLAIN)[0].x]
     with pytest.raises(CannotRecord):
-        replicas.train(training[0].source, batches(epoch_draws(training, 0), BATCH)[0])
+        replicas.train(training[0].source, next(epoch_batches(training, 0, 6)))
 
 
 def test_arguments_that_do_not_belong_together_are_refused():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from kmodels.torch_step.resident import ResidentBatches, ResidentSource
 from kmodels.torch_step.vectorised_step import StackedState, evaluation_step, training_step
 from kmodels.torch_step.work import steps_until_compiling_pays, work_of
 
-__all__ = ["Epoch", "Replicas", "epoch_draws"]
+__all__ = ["Epoch", "Replicas", "epoch_batches"]
 
 
 @dataclass(frozen=True)
@@ -184,15 +184,24 @@ class Replicas:
                 stacked[replica].copy_(given[id(variable)])
 
 
-def epoch_draws(feeds: Sequence[ResidentBatches], epoch: int) -> dict[str, Tensor]:
-    """Returns one epoch's draws of several feeds, each `(feeds, images, ...)`; all feeds have as many images.
+def epoch_batches(feeds: Sequence[ResidentBatches], epoch: int, steps: int) -> Iterator[dict[str, Tensor]]:
+    """Yields the draws of an epoch's batches, each `(feeds, batch, ...)`, for `Replicas`.
 
     Args:
-        feeds: one a replica, of the same source images.
+        feeds: one a replica, of the same images and of one batch size, each with as many images to an epoch.
         epoch: counted from 0.
+        steps: batches of the epoch.
+
+    Raises:
+        ValueError: the feeds have not as many images.
     """
     drawn = [feed.epoch(epoch) for feed in feeds]
-    return {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]}
+    lengths = sorted({len(each["indices"]) for each in drawn})
+    require(len(lengths) == 1, "feeds", "as many images to an epoch in each", lengths)
+    stacked = {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]}
+    size = feeds[0].batch_size
+    for start in range(0, steps * size, size):
+        yield {name: values[:, start : start + size] for name, values in stacked.items()}
 
 
 def _key(names: Sequence[str], tensors: Sequence[Tensor]) -> Any:
