@@ -21,6 +21,7 @@ from benchmarks.twins import Case, parameters
 __all__ = ["Side", "alternate", "best_twin", "measure_row"]
 
 Report = Callable[[str], None]
+Clock = Callable[[], float]
 
 
 class Side(Protocol):
@@ -33,23 +34,29 @@ class Side(Protocol):
         """Trains a first step; returns its seconds."""
 
 
-def steps_for(side: Side, seconds: float) -> int:
+def steps_for(side: Side, seconds: float, clock: Clock) -> int:
     """Returns how many steps take about so many seconds, 2 or more; takes some first."""
-    steps, took = 1, _timed(side, 1)
+    steps, took = 1, _timed(side, 1, clock)
     while took < seconds / 4 and steps < 100_000:
         steps = max(steps * 2, min(steps * 8, int(steps * seconds / 4 / max(took, 1e-6))))
-        took = _timed(side, steps)
+        took = _timed(side, steps, clock)
     return max(2, math.ceil(steps * seconds / took))
 
 
-def _timed(side: Side, steps: int) -> float:
-    began = time.perf_counter()
+def _timed(side: Side, steps: int, clock: Clock) -> float:
+    began = clock()
     side.run(steps)
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def alternate(
-    sides: dict[str, Side], batch: int, *, rounds: int, seconds: float, multiple: int = 1
+    sides: dict[str, Side],
+    batch: int,
+    *,
+    rounds: int,
+    seconds: float,
+    multiple: int = 1,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Times all sides in turn, round by round, each round beginning with another one.
 
@@ -59,17 +66,18 @@ def alternate(
         rounds: how often each is timed.
         seconds: about how long each time; at least 2 steps.
         multiple: that the number of steps is one of, such as the steps of one execution.
+        clock: that seconds are read from.
 
     Returns:
         Images a second of each side in each round.
     """
-    steps = {name: -(-steps_for(side, seconds) // multiple) * multiple for name, side in sides.items()}
+    steps = {name: -(-steps_for(side, seconds, clock) // multiple) * multiple for name, side in sides.items()}
     rates: dict[str, list[float]] = {name: [] for name in sides}
     names = list(sides)
     for number in range(rounds):
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
-            rates[name].append(steps[name] * batch / _timed(sides[name], steps[name]))
+            rates[name].append(steps[name] * batch / _timed(sides[name], steps[name], clock))
     return rates
 
 
@@ -82,6 +90,7 @@ def best_twin(
     compiling: bool,
     report: Report,
     layouts: Sequence[str] = ("NCHW", "NHWC"),
+    clock: Clock = time.perf_counter,
 ) -> tuple[TwinSide, dict[str, Any]]:
     """Tries the variants of a twin and returns the fastest, ready to run.
 
@@ -104,8 +113,8 @@ def best_twin(
         try:
             side = TwinSide(case.twin, data, settings, variant)
             first_seconds[str(variant)] = round(side.first(), 2)
-            steps = steps_for(side, seconds)
-            trials[variant] = steps * settings.batch / min(_timed(side, steps) for _ in range(3))
+            steps = steps_for(side, seconds, clock)
+            trials[variant] = steps * settings.batch / min(_timed(side, steps, clock) for _ in range(3))
         except Exception as error:  # a variant that this PyTorch cannot run is none
             if variant.compiled is None:
                 raise
@@ -146,6 +155,7 @@ def measure_row(
     stock: bool,
     report: Report,
     layouts: Sequence[str] = ("NCHW", "NHWC"),
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
     """Measures one row.
 
@@ -160,6 +170,7 @@ def measure_row(
         stock: stock Keras too.
         report: receives a line now and then.
         layouts: that the twin is tried in.
+        clock: that seconds are read from.
 
     Returns:
         The row, as plain values for JSON.
@@ -167,7 +178,7 @@ def measure_row(
     report(f"{name}, batch {settings.batch}, {settings.optimizer}")
     compiling = "compile" in modes
     twin, found = best_twin(
-        case, data, settings, seconds=seconds / 2, compiling=compiling, report=report, layouts=layouts
+        case, data, settings, seconds=seconds / 2, compiling=compiling, report=report, layouts=layouts, clock=clock
     )
     sides: dict[str, Side] = {"twin": twin}
     first = {"twin": found["first_step_seconds"][found["variant"]]}
@@ -182,7 +193,7 @@ def measure_row(
         warnings.simplefilter("ignore")
         auto = auto_choice(case.preset, data, settings)
     gc.collect()
-    rates = alternate(sides, settings.batch, rounds=rounds, seconds=seconds)
+    rates = alternate(sides, settings.batch, rounds=rounds, seconds=seconds, clock=clock)
     row = {
         "model": name,
         "preset": case.preset,

@@ -60,10 +60,11 @@ def where(result: dict[str, Any]) -> str:
     versions, settings = result["versions"], result["settings"]
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "keras") if name in versions)
     smoke = " **A trial of the program, not a measurement.**" if result.get("smoke") else ""
+    clock = " of CPU time, on a busy machine" if settings.get("clock") == "cpu" else ""
     threads = f"{result['threads']} thread" + ("s" if result["threads"] != 1 else "")
     return (
         f"{result['device']}, {threads}; {libraries}; {result['date']}; median of {settings['rounds']} rounds of"
-        f" {settings['seconds']:g} s, least and most of the paired ratios in brackets.{smoke}"
+        f" {settings['seconds']:g} s{clock}, least and most of the paired ratios in brackets.{smoke}"
     )
 
 
