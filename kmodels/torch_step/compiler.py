@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -39,7 +40,8 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
 
     Folds, seeds and repeated fits of one recipe record the same graph: all that differs are the tensors, which are its
     inputs. What was compiled for one of them serves the others, in this process at once, and in later ones through
-    inductor's files, which it keeps in `TORCHINDUCTOR_CACHE_DIR`, else in a folder of its own under /tmp.
+    inductor's files, which it keeps in `TORCHINDUCTOR_CACHE_DIR`, else in `kmodels/compiled` in `$XDG_CACHE_HOME` or
+    `~/.cache`, else, where that cannot be written, in a folder of its own under /tmp.
 
     Args:
         graph: of `recorded`.
@@ -59,6 +61,7 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
     try:
         import torch._inductor
 
+        _keep_files()
         # Inputs with a shape environment, without which inductor keeps no files; every shape in it is fixed.
         fake = FakeTensorMode(shape_env=ShapeEnv())
         examples = [fake.from_tensor(tensor, static_shapes=True) for tensor in inputs]
@@ -69,6 +72,21 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
     if key is not None:
         _compiled[key] = step
     return step
+
+
+def _keep_files() -> None:
+    """Chooses where inductor keeps its files, before it first asks; it reads the same variable itself."""
+    if os.environ.get("TORCHINDUCTOR_CACHE_DIR"):
+        return
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        # the XDG rules say that a relative path there is to be ignored
+        folder = (caches if caches.is_absolute() else Path.home() / ".cache") / "kmodels" / "compiled"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # not allowed, or nobody's home
+        return
+    if os.access(folder, os.W_OK):
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
 def _key(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> str | None:
