@@ -43,7 +43,7 @@ def train_many(
 ) -> list[Run]:
     """Trains tasks that differ in seed and fold alone as one vectorised step, on the PyTorch backend.
 
-    Each run is what `kmodels.training.train` gives for its task, within 5e-5 of each weight's length after a few
+    Each run is what `kmodels.training.train` gives for its task, within 5e-4 of each weight's length after a few
     epochs: batches, initial weights and dropout masks are the same, sums are taken in another order. A task that
     diverges ends there, as it would alone, while the others go on. What cannot be vectorised is trained one by one,
     with one warning that names the cause. There is no file to go on from: what is interrupted begins again.
