@@ -167,7 +167,7 @@ def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         _say("Interrupted. Finished trainings are kept; the same command goes on from there.")
         sys.exit(130)
-    except (DataUnavailable, tuner.SearchFailed, OSError) as error:
+    except (DataUnavailable, tuner.SearchFailed, ValueError, OSError) as error:
         _say(str(error))
         sys.exit(1)
     sys.exit(0)

@@ -52,9 +52,15 @@ STUDY = Study(
         "C-2": {"schedule": SCHEDULES["step"]},
         "C-5": {"optimizer": "sgd", "momentum": 1e-5},
     },
-    quick={"train_images": 1_500, "epochs": 2, "batch_size": 32, "head": "logits"},
+    quick={
+        "split": Split(kind="stratified_holdout", validation_fraction=0.02),
+        "train_images": 1_500,
+        "epochs": 2,
+        "batch_size": 32,
+        "head": "logits",
+    },
     quick_options={"max_trials": 3},
-    quick_split=Split(kind="stratified_kfold", folds=2),
+    quick_split=Split(kind="stratified_holdout", validation_fraction=0.02, random_state=1),
 )
 
 if __name__ == "__main__":

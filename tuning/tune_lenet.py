@@ -39,9 +39,9 @@ STUDY = Study(
     split=LENET_A.split,
     top=3,
     further=REPORT,
-    quick={"epochs": 2, "train_images": 13_000},
+    quick={"split": Split(kind="stratified_holdout", validation_fraction=0.05), "epochs": 2, "train_images": 13_000},
     quick_options={"max_trials": 5},
-    quick_split=Split(kind="kfold", folds=2),
+    quick_split=Split(kind="stratified_holdout", validation_fraction=0.05, random_state=1),
 )
 
 if __name__ == "__main__":

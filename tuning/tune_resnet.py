@@ -52,10 +52,17 @@ STUDY = Study(
     options={"max_trials": 20},
     split=Split(kind="stratified_kfold", folds=5),
     further={"E-T2": decay(0.9), "E-T1": decay(1.0), "E-T3": decay(0.45), "E-T5": {**decay(0.9), "dropout": 0.4}},
-    quick={"model": "resnet20", "head": "logits", "train_images": 2_000, "epochs": 3, "batch_size": 64},
+    quick={
+        "split": Split(kind="stratified_holdout", validation_fraction=0.02),
+        "model": "resnet20",
+        "head": "logits",
+        "train_images": 2_000,
+        "epochs": 3,
+        "batch_size": 64,
+    },
     quick_space=training,
     quick_options={"max_trials": 3},
-    quick_split=Split(kind="stratified_kfold", folds=2),
+    quick_split=Split(kind="stratified_holdout", validation_fraction=0.02, random_state=1),
 )
 
 if __name__ == "__main__":

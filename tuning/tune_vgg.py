@@ -43,9 +43,15 @@ STUDY = Study(
         "B-1.1": {"learning_rate": 5e-3, "schedule": SCHEDULES["multistep"]},
         "B-3.3": {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 1e-3},
     },
-    quick={"model": "vgg11_bn", "train_images": 1_500, "epochs": 2, "batch_size": 64},
+    quick={
+        "split": Split(kind="stratified_holdout", validation_fraction=0.02),
+        "model": "vgg11_bn",
+        "train_images": 1_500,
+        "epochs": 2,
+        "batch_size": 64,
+    },
     quick_options={"max_trials": 2},
-    quick_split=Split(kind="stratified_kfold", folds=2),
+    quick_split=Split(kind="stratified_holdout", validation_fraction=0.02, random_state=1),
 )
 
 if __name__ == "__main__":
