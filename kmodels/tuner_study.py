@@ -121,9 +121,9 @@ def candidate_table(
         fold_sd = f"{100 * found.fold_sd:.2f}" if found.folds > 1 else "–"
         rows.append((candidate.name, _changes(base, recipe), f"{100 * found.mean:.2f}{spread}", fold_sd))
     first = candidates[0].found
-    notes = [
-        f"The same {first.folds} folds and seeds {', '.join(map(str, first.seeds))} for all; none of the search's."
-    ]
+    parts = f"{first.folds} folds" if first.folds > 1 else "hold-out"
+    seeds = ", ".join(map(str, first.seeds))
+    notes = [f"The same {parts} and seeds ({seeds}) for all; the search had other ones."]
     if test is not None:
         scores = ", ".join(f"{100 * score:.2f}" for score in test.values())
         notes.append(f"Test accuracy of {candidates[0].name}, opened once, for it only: {scores} % (one value a seed).")
