@@ -16,6 +16,7 @@ from kmodels.losses import loss_for
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="vectorised steps are PyTorch's")
 if keras.backend.backend() == "torch":
+    from kmodels.torch_step.cuda_graph import Replays
     from kmodels.torch_step.optimizer_rules import Unsupported
     from kmodels.torch_step.recorder import CannotRecord
     from kmodels.torch_step.vectorised import Replicas, epoch_batches
@@ -94,13 +95,13 @@ def alone(network, optimizer, transforms, **options):
     return found
 
 
-def together(network, optimizer, transforms, mode="record", **options):
+def together(network, optimizer, transforms, mode="record", replays=None, **options):
     """The same of all trainings at once."""
     model = compiled(network, optimizer, **options)
     starts = [start(model, seed, fold) for seed, fold in SEEDS]
     pairs = [feeds(*key, transform) for key, transform in zip(SEEDS, transforms, strict=True)]
     training, validation = ([pair[i].x for pair in pairs] for i in (0, 1))
-    replicas = Replicas(model, starts, transforms, steps=EPOCHS * 6, mode=mode)
+    replicas = Replicas(model, starts, transforms, steps=EPOCHS * 6, mode=mode, replays=replays)
     curves = [{name: [] for name in ("loss", "accuracy", "val_loss", "val_accuracy")} for _ in SEEDS]
     held = list(epoch_batches(validation, 0, 2))
     for epoch in range(EPOCHS):
@@ -201,6 +202,22 @@ def test_a_replica_that_diverges_leaves_the_others_alone():
             assert torch.equal(a, b)
     harmed.set_weights(1, sound.weights(1))
     assert all(torch.equal(a, b) for a, b in zip(sound.weights(1), harmed.weights(1), strict=True))
+
+
+def test_replayed_steps_are_the_same_steps():
+    def run_again(function):
+        function()  # as a warm-up does, which must not count
+        return function
+
+    settings = (lambda: lenet(0.5), OPTIMIZERS["adam"], [PLAIN] * 3)
+    plain, replays = together(*settings)[0], Replays(run_again)
+    for (weights, curves, logits), (own, own_curves, own_logits) in zip(
+        together(*settings, replays=replays)[0], plain, strict=True
+    ):
+        assert all(np.array_equal(a, b) for a, b in zip(weights, own, strict=True))
+        assert curves == own_curves
+        assert np.array_equal(logits, own_logits)
+    assert (len(replays), replays.refused) == (2, None)  # of a full batch and of the short one
 
 
 @pytest.mark.slow

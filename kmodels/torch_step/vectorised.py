@@ -14,6 +14,7 @@ from torch import Tensor
 from kmodels.augment import Transform
 from kmodels.checks import require
 from kmodels.torch_step.compiler import can_compile, compiled
+from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.optimizer_rules import Unsupported, update_rule
 from kmodels.torch_step.recorder import CannotRecord, recorded
 from kmodels.torch_step.resident import ResidentBatches, ResidentSource
@@ -49,6 +50,7 @@ class Replicas:
         transforms: how each replica's images are prepared.
         steps: training steps that are ahead, by which it is decided whether to compile.
         mode: `record` never compiles, `compile` does at once, `auto` where it pays.
+        replays: replays steps that were taken once before; None for CUDA graphs on a GPU, and for none elsewhere.
 
     Raises:
         Unsupported: the optimizer is not known, or does what is no elementwise update, or the model is of another kind.
@@ -63,6 +65,7 @@ class Replicas:
         *,
         steps: int,
         mode: str = "auto",
+        replays: Replays | None = None,
     ) -> None:
         require(len(starts) >= 1, "starts", "one or more replicas", len(starts))
         require(len(transforms) == len(starts), "transforms", f"{len(starts)}, one a replica", len(transforms))
@@ -73,6 +76,9 @@ class Replicas:
         self._steps, self._mode, self._images = steps, mode, 0
         self._training: dict[Any, Any] = {}
         self._evaluation: dict[Any, Any] = {}
+        self._replays = replays
+        if replays is None and self._state.values[0].device.type == "cuda":
+            self._replays = Replays()
         self.compiled = False
 
     def __len__(self) -> int:
@@ -96,9 +102,21 @@ class Replicas:
             step = training_step(self._model, self._state, self._rule, self._transforms, names)
             graph, _ = recorded(step, inputs)
             self._training[key] = self._compiled_if_it_pays(graph, inputs)
+            self._take(key, inputs)
+        elif self._replays is None or self._replays.refused or not self._replay(key, tensors):
+            self._take(key, inputs)
+        self._images += draws["indices"].shape[1]
+
+    def _take(self, key: Any, inputs: list[Tensor]) -> None:
         with torch.no_grad():
             self._training[key](*inputs)
-        self._images += draws["indices"].shape[1]
+
+    def _replay(self, key: Any, tensors: list[Tensor]) -> bool:
+        assert self._replays is not None
+        resident = tensors[:2]  # images and labels, which a capture reads where they lie
+        place = key, *map(id, resident)
+        state = self._state.tensors()
+        return self._replays.take(place, self._training[key], state, [tensors], len(resident)) is not None
 
     def _compiled_if_it_pays(self, graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
         device = inputs[0].device
@@ -200,8 +218,14 @@ def epoch_batches(feeds: Sequence[ResidentBatches], epoch: int, steps: int) -> I
     require(len(lengths) == 1, "feeds", "as many images to an epoch in each", lengths)
     stacked = {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]}
     size = feeds[0].batch_size
-    for start in range(0, steps * size, size):
-        yield {name: values[:, start : start + size] for name, values in stacked.items()}
+    full = min(steps, lengths[0] // size)
+    # batch by batch in memory, so that each is a view of it without gaps, in one copy an epoch
+    whole = {name: v[:, : full * size].unflatten(1, (full, size)).transpose(0, 1) for name, v in stacked.items()}
+    whole = {name: values.contiguous() for name, values in whole.items()}
+    for step in range(full):
+        yield {name: values[step] for name, values in whole.items()}
+    if full < steps:
+        yield {name: values[:, full * size :].contiguous() for name, values in stacked.items()}
 
 
 def _key(names: Sequence[str], tensors: Sequence[Tensor]) -> Any:
