@@ -6,12 +6,12 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
+from kmodels.torch_step.compiled_files import choose_folder
 from kmodels.torch_step.opaque_pooling import with_opaque_pooling
 from kmodels.torch_step.recorder import CannotRecord, cause_of
 
@@ -61,7 +61,7 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
     try:
         import torch._inductor
 
-        _keep_files()
+        choose_folder()
         # Inputs with a shape environment, without which inductor keeps no files; every shape in it is fixed.
         fake = FakeTensorMode(shape_env=ShapeEnv())
         examples = [fake.from_tensor(tensor, static_shapes=True) for tensor in inputs]
@@ -72,21 +72,6 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
     if key is not None:
         _compiled[key] = step
     return step
-
-
-def _keep_files() -> None:
-    """Chooses where inductor keeps its files, before it first asks; it reads the same variable itself."""
-    if os.environ.get("TORCHINDUCTOR_CACHE_DIR"):
-        return
-    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        # the XDG rules say that a relative path there is to be ignored
-        folder = (caches if caches.is_absolute() else Path.home() / ".cache") / "kmodels" / "compiled"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # not allowed, or nobody's home
-        return
-    if os.access(folder, os.W_OK):
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
 def _key(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> str | None:

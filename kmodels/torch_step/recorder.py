@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from kmodels.torch_step.compiled_files import choose_folder
+
 __all__ = ["CannotRecord", "cause_of", "recorded"]
 
 
@@ -30,6 +32,7 @@ def recorded(
     Raises:
         CannotRecord: the function reads a tensor's value on the host, or does something else no graph can hold.
     """
+    choose_folder()
     names: list[str] = []
 
     def flat(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
