@@ -59,3 +59,16 @@ def test_a_hold_out_has_no_fold_to_name():
 @pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (89, "89 s"), (90, "1.5 min"), (5400, "1.5 h")])
 def test_times_in_words(seconds, words):
     assert spoken(seconds) == words
+
+
+def test_tasks_trained_at_once_count_as_many_and_are_named_by_the_first():
+    out = console(True)
+    queue = [task(), task(fold=1), task(seed=1)]
+    with display(queue, out) as shown:
+        callback = shown.callback(queue[0], together=3)
+        callback.set_params({"steps": 4})
+        callback.on_epoch_begin(0)
+        callback.on_epoch_end(0, {"loss": 9.0, "accuracy": 0.1})
+        assert shown.status.plain.startswith("A-tiny · c · seed 0 · fold 1 of 2 and 2 more · epoch 1/2")
+        half = shown._bars.tasks[0]
+        assert half.completed == pytest.approx(1.5)
