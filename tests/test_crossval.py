@@ -313,7 +313,14 @@ def test_weights_that_build_made_are_kept_on_request():
 
     for how in ("seeded", "build"):
         cross_validate(
-            pretrained, x, y, folds=1, epochs=1, batch_size=32, initial_weights=how, callbacks=lambda seed, fold: [Looking()]
+            pretrained,
+            x,
+            y,
+            folds=1,
+            epochs=1,
+            batch_size=32,
+            initial_weights=how,
+            callbacks=lambda seed, fold: [Looking()],
         )
     assert seen == [[0.0] * 10, list(map(float, range(10)))]
 
