@@ -18,7 +18,6 @@ pytestmark = [only_torch, pytest.mark.slow, pytest.mark.skipif(CANNOT is not Non
 TRAINS = """
     import json, os, sys
     from tests.accelerated import *
-    from torch._dynamo.utils import counters
     x, y = images()
     out = {}
     for mode in ("record", "compile"):
@@ -27,6 +26,7 @@ TRAINS = """
         out[mode] = fit(x, y, shuffle=False, batch_size=6, epochs=3)(model).history["loss"]
         out[mode + " weights"] = [float(w.sum()) for w in model.get_weights()]
         out[mode + " execution"] = execution(model)
+    from torch._dynamo.utils import counters  # not before: it lets PyTorch choose a folder
     out["counters"] = {k: v for k, v in counters["inductor"].items() if "cache" in k}
     out["folder"] = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     print(json.dumps(out))

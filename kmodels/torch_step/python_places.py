@@ -10,13 +10,15 @@ from types import CellType
 from typing import Any
 
 import numpy as np
+import torch
 
-__all__ = ["PLAIN", "Array", "Attributes", "Cell", "Generator", "Items", "Place", "content"]
+__all__ = ["PLAIN", "Array", "Attributes", "Cell", "Generator", "Items", "Place", "Tensor", "content"]
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 """Types compared by value; everything else is the same only if it is the same object."""
 
 _MISSING = object()
+_SHORT = 16  # elements
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -133,6 +135,28 @@ class Array(Place):
     def restore(self) -> None:
         """See `Place`."""
         self._held[...] = self._values
+
+
+class Tensor(Place):
+    """A tensor that is no variable of the model, whose value a step might read while it is recorded.
+
+    It tells a change by PyTorch's count of writes, and small tensors on a CPU by their values.
+    """
+
+    def __init__(self, name: str, held: torch.Tensor) -> None:
+        super().__init__(name)
+        self._held, self._short = held, held.device.type == "cpu" and held.numel() <= _SHORT
+        self._state = self._read()
+
+    def _read(self) -> tuple[Any, ...]:
+        return self._held._version, self._held.data_ptr(), repr(self._held.tolist()) if self._short else ""
+
+    def same(self) -> bool:
+        """See `Place`."""
+        return self._read() == self._state
+
+    def restore(self) -> None:
+        """Does nothing: while a step is recorded, nothing is written to it."""
 
 
 class Cell(Place):

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import random
 import sys
+from argparse import Namespace
 from functools import cache, partial
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
+import torch
 
-from kmodels.torch_step.python_places import PLAIN, Array, Attributes, Cell, Generator, Items, Place, content
+from kmodels.torch_step.python_places import PLAIN, Array, Attributes, Cell, Generator, Items, Place, Tensor, content
 
 __all__ = ["PythonState"]
 
@@ -35,7 +37,9 @@ _FREE = frozenset(
     | {"make_train_function", "make_test_function", "make_predict_function", "_symbolic_build", "_kmodels_steps"}
 )
 # of what Keras' own objects keep: all that a user may set; nothing else is looked at, as this is done in every step
-_KEPT = frozenset({"_dtype_policy", "_trainable", "_learning_rate", "_exclude_from_weight_decay_pattern"})
+_KEPT = frozenset(
+    {"_dtype_policy", "_trainable", "_learning_rate", "_fn", "_fn_kwargs", "_exclude_from_weight_decay_pattern"}
+)
 _IN_EVERY_LAYER = frozenset({"_dtype_policy", "_trainable", "activity_regularizer", "autocast"})
 _IN_EVERY_MODEL = frozenset({"optimizer", "loss", "_run_eagerly", "_compile_loss", "_compile_metrics", "_loss_tracker"})
 _ARRAY_BYTES = 1 << 16  # larger arrays, such as data, are told apart by their identity alone
@@ -56,6 +60,9 @@ class PythonState:
             Generator("NumPy's generator of random numbers", np.random),
         ]
         self._seen: dict[int, Any] = {}  # kept, so that no identity is used twice
+        known = (*model.variables, *model.metrics_variables, *model.optimizer.variables)
+        self._known = {id(variable) for variable in known}
+        self._seen.update((id(variable._value), variable) for variable in known)
         roots = [model, *model._flatten_layers(include_self=False), *model.metrics, model.optimizer]
         for root in [*roots, model.loss, getattr(model, "_compile_loss", None)]:
             self._visit("", root)
@@ -91,8 +98,17 @@ class PythonState:
         elif isinstance(value, np.ndarray):
             if value.nbytes <= _ARRAY_BYTES and value.dtype != object:
                 self._places.append(Array(name, value))
+        elif isinstance(value, keras.Variable):
+            self._visit(name, None if id(value) in self._known else value._value)
+        elif isinstance(value, torch.Tensor):
+            if type(value) in (torch.Tensor, torch.nn.Parameter) and not value.is_inference():
+                self._places.append(Tensor(name, value))
         elif isinstance(value, np.random.Generator | np.random.RandomState | random.Random):
             self._generators.append(Generator(name, value))
+        elif isinstance(value, partial):
+            self._visit(name, (value.func, value.args, value.keywords))
+        elif isinstance(value, SimpleNamespace | Namespace):
+            self._attributes(name, vars(value), list(vars(value)), added=lambda _: True)
         elif isinstance(value, MethodType):
             self._visit(name, value.__self__)
             self._visit(name, value.__func__)
