@@ -9,11 +9,12 @@ __all__ = ["choose_folder"]
 
 
 def choose_folder() -> None:
-    """Sets `TORCHINDUCTOR_CACHE_DIR`, unless it is set, to a folder that outlives a reboot, if there can be one.
+    """Sets `TORCHINDUCTOR_CACHE_DIR`, unless a user did, to a folder that outlives a reboot, if there can be one.
 
-    To be called before anything is recorded: PyTorch settles for a folder under /tmp while it traces.
+    PyTorch itself sets it while Keras is imported, to a folder under /tmp: that one nobody chose.
     """
-    if os.environ.get("TORCHINDUCTOR_CACHE_DIR"):
+    chosen = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    if chosen and chosen != _of_pytorch():
         return
     caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
@@ -24,3 +25,11 @@ def choose_folder() -> None:
         return
     if os.access(folder, os.W_OK):
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+
+
+def _of_pytorch() -> str | None:
+    try:
+        from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+    except ImportError:  # another release: what stands there may be a user's
+        return None
+    return str(default_cache_dir())
