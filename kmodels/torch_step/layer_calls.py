@@ -2,15 +2,12 @@
 
 A Keras tensor `(batch, height, width, channels)` seen as `(batch, channels, height, width)` is what PyTorch calls
 channels last: a view, no copy. Keras' torch backend makes contiguous copies around every convolution and pooling, and
-builds batch normalisation of elementary operations; here the same layers hand views to the kernels. While a step is
-recorded, `substituted` puts these functions in the place of the `call` of the layers they know, so that everything
-else that Keras does around a call (casts, masks, losses) stays Keras' own.
+builds batch normalisation of elementary operations; here the same layers hand views to the kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,40 +18,15 @@ from torch.nn import functional
 
 from kmodels.torch_step.keyed_dropout import keep_mask
 
-__all__ = ["substituted", "substitutes"]
+__all__ = ["Call", "call_of", "convolution", "max_pooling"]
 
-_Call = Callable[..., torch.Tensor]
-
-
-def substitutes(model: keras.Model) -> dict[keras.layers.Layer, _Call]:
-    """Returns for each layer that is known, in a setting that is known, the function computing it; nested ones too."""
-    found = {}
-    for layer in _leaves(model):
-        make = None if "call" in layer.__dict__ else _KINDS.get(type(layer))  # a user may have replaced it
-        if make is not None and (call := make(layer)) is not None:
-            found[layer] = call
-    return found
+Call = Callable[..., torch.Tensor]
 
 
-@contextmanager
-def substituted(model: keras.Model) -> Iterator[None]:
-    """Lets the known layers of a model be computed by the functions of `substitutes` while the block runs."""
-    replaced = substitutes(model)
-    try:
-        for layer, call in replaced.items():
-            layer.__dict__["call"] = call  # not setattr, which Keras tracks
-        yield
-    finally:
-        for layer in replaced:
-            layer.__dict__.pop("call", None)
-
-
-def _leaves(model: Any) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from _leaves(layer)
-        else:
-            yield layer
+def call_of(layer: keras.layers.Layer) -> Call | None:
+    """Returns the function that computes a layer, or None where the layer or its setting is not known."""
+    make = None if "call" in layer.__dict__ else _KINDS.get(type(layer))  # a user may have replaced it
+    return None if make is None else make(layer)
 
 
 def _images(inputs: torch.Tensor) -> torch.Tensor:
@@ -65,12 +37,19 @@ def _back(outputs: torch.Tensor) -> torch.Tensor:
     return outputs.permute(0, 2, 3, 1)
 
 
-def _convolution(layer: Any) -> _Call | None:
+def convolution(layer: Any, zeros: tuple[int, int] = (0, 0)) -> Call | None:
+    """Returns the function that computes a convolution, or None.
+
+    Args:
+        layer: a `Conv2D`.
+        zeros: pixels that a layer before it would have put above and below, left and right; for "valid" only.
+    """
     if layer.data_format != "channels_last" or layer.quantization_mode or layer.lora_enabled:
         return None
     padding = _padding(layer.padding, layer.kernel_size, layer.strides, layer.dilation_rate)
     if padding is None:
         return None
+    padding = tuple(own + before for own, before in zip(padding, zeros, strict=True))
 
     def call(inputs: torch.Tensor, training: bool | None = None) -> torch.Tensor:
         kernel = layer.kernel.value if isinstance(layer.kernel, keras.Variable) else layer.kernel
@@ -102,7 +81,7 @@ def _padding(name: str, window: tuple[int, ...], strides: tuple[int, ...], dilat
     return None
 
 
-def _pooling(layer: Any, kernel: Callable[..., torch.Tensor]) -> _Call | None:
+def _pooling(layer: Any, kernel: Callable[..., torch.Tensor]) -> Call | None:
     if layer.data_format != "channels_last" or layer.padding != "valid":
         return None
 
@@ -112,7 +91,16 @@ def _pooling(layer: Any, kernel: Callable[..., torch.Tensor]) -> _Call | None:
     return call
 
 
-def _dense(layer: Any) -> _Call | None:
+def max_pooling(size: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int]) -> Call:
+    """Returns max pooling over windows that reach over the edge, where nothing is."""
+
+    def call(inputs: torch.Tensor) -> torch.Tensor:
+        return _back(functional.max_pool2d(_images(inputs), size, strides, padding))
+
+    return call
+
+
+def _dense(layer: Any) -> Call | None:
     if layer.quantization_mode or layer.lora_enabled:
         return None
 
@@ -128,7 +116,7 @@ def _dense(layer: Any) -> _Call | None:
     return call
 
 
-def _batch_normalization(layer: Any) -> _Call | None:
+def _batch_normalization(layer: Any) -> Call | None:
     if getattr(layer, "renorm", False):
         return None
 
@@ -156,7 +144,7 @@ def _batch_normalization(layer: Any) -> _Call | None:
     return call
 
 
-def _dropout(layer: Any) -> _Call | None:
+def _dropout(layer: Any) -> Call | None:
     if layer.rate in (0, 1) or layer.noise_shape is not None:
         return None
 
@@ -171,7 +159,7 @@ def _dropout(layer: Any) -> _Call | None:
     return call
 
 
-def _elementwise(layer: Any) -> _Call | None:
+def _elementwise(layer: Any) -> Call | None:
     """Keras' own call on the images as PyTorch sees them.
 
     It computes the same, but a compiler that meets sums and activations in one order of axes and convolutions in
@@ -188,7 +176,7 @@ def _elementwise(layer: Any) -> _Call | None:
     return call
 
 
-def _concatenate(layer: Any) -> _Call | None:
+def _concatenate(layer: Any) -> Call | None:
     def call(inputs: list[torch.Tensor]) -> torch.Tensor:
         if layer.axis not in (-1, 3) or any(tensor.ndim != 4 for tensor in inputs):
             return type(layer).call(layer, inputs)
@@ -197,7 +185,7 @@ def _concatenate(layer: Any) -> _Call | None:
     return call
 
 
-def _zero_padding(layer: Any) -> _Call | None:
+def _zero_padding(layer: Any) -> Call | None:
     if layer.data_format != "channels_last":
         return None
     (top, bottom), (left, right) = layer.padding
@@ -208,7 +196,7 @@ def _zero_padding(layer: Any) -> _Call | None:
     return call
 
 
-def _global_average(layer: Any) -> _Call | None:
+def _global_average(layer: Any) -> Call | None:
     if layer.data_format != "channels_last":
         return None
 
@@ -221,9 +209,9 @@ def _global_average(layer: Any) -> _Call | None:
 
 _ELEMENTWISE = [keras.activations.get(name) for name in ("relu", "sigmoid", "tanh", "silu", "gelu", "elu", "linear")]
 
-_KINDS: dict[type, Callable[[Any], _Call | None]] = {
+_KINDS: dict[type, Callable[[Any], Call | None]] = {
     # exact types: a subclass may compute something else
-    keras.layers.Conv2D: _convolution,
+    keras.layers.Conv2D: convolution,
     keras.layers.Dense: _dense,
     keras.layers.BatchNormalization: _batch_normalization,
     keras.layers.MaxPooling2D: partial(_pooling, kernel=functional.max_pool2d),

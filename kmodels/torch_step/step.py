@@ -11,9 +11,9 @@ import torch
 from keras import tree
 
 from kmodels.torch_step.batch import Batch
-from kmodels.torch_step.layer_calls import substituted
 from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.recorder import CannotRecord
+from kmodels.torch_step.substitution import substituted
 
 __all__ = ["State", "evaluation_step", "training_step"]
 

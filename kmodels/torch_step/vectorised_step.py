@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from kmodels.augment import Transform
-from kmodels.torch_step.layer_calls import substituted
 from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.prepare import prepare
+from kmodels.torch_step.substitution import substituted
 
 __all__ = ["StackedState", "evaluation_step", "training_step"]
 
