@@ -14,7 +14,6 @@ import numpy as np
 
 from kmodels import models
 from kmodels.checks import require
-from kmodels.crossval_state import capture
 from kmodels.data import Dataset
 from kmodels.finished_run import finished_run
 from kmodels.initial_weights import initialize, seed_dropout
@@ -25,6 +24,7 @@ from kmodels.spec import Recipe
 from kmodels.task_data import TaskData
 from kmodels.tasks import Task
 from kmodels.training import train
+from kmodels.training_state import capture
 from kmodels.watching import not_finite
 
 __all__ = ["train_many", "vectorised_by_default"]
@@ -44,7 +44,8 @@ def train_many(
     """Trains tasks that differ in seed and fold alone as one vectorised step, on the PyTorch backend.
 
     Each run is what `kmodels.training.train` gives for its task, within 5e-4 of each weight's length after a few
-    epochs: batches, initial weights and dropout masks are the same, sums are taken in another order. A task that
+    epochs: batches, initial weights and dropout masks are the same, sums are taken in another order. (But a training of
+    so few steps that `train` leaves them to Keras draws other dropout masks there: those are Keras' own.) A task that
     diverges ends there, as it would alone, while the others go on. What cannot be vectorised is trained one by one,
     with one warning that names the cause. There is no file to go on from: what is interrupted begins again.
 
