@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from kmodels.acceleration import Mode, execution
-from kmodels.crossval_state import TrainingState, capture, read_state, restore, write_state
 from kmodels.torch_step.device import threads, use_threads
+from kmodels.training_state import TrainingState, capture, read_state, restore, write_state
 
 __all__ = ["Checkpointing"]
 

@@ -16,7 +16,7 @@ from kmodels.checks import require
 from kmodels.crossval_fold import train_fold
 from kmodels.crossval_plan import Plan, plan
 from kmodels.crossval_result import CrossValidation, FoldFailed, FoldScore
-from kmodels.crossval_state import read_state, write_state
+from kmodels.training_state import read_state, write_state
 
 __all__ = ["carry_out", "cross_validate"]
 

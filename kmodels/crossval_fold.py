@@ -17,10 +17,10 @@ import numpy as np
 
 from kmodels.crossval_batches import PartBatches, take
 from kmodels.crossval_result import FoldScore
-from kmodels.crossval_state import TrainingState, capture, restore
 from kmodels.data.splits import split_indices
 from kmodels.initial_weights import generator, initialize
 from kmodels.spec import Split
+from kmodels.training_state import TrainingState, capture, restore
 
 __all__ = ["Training", "forgotten_models", "train_fold"]
 
