@@ -215,14 +215,11 @@ def test_without_a_compiler_the_step_is_recorded_and_one_line_says_so(monkeypatc
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, MemoryError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit])
 def test_an_interruption_while_a_step_is_recorded_leaves_the_model_as_it_was(error):
-    raised = []
-
     class Breaks(layers.Layer):
         def call(self, inputs):
-            if armed and not raised:
-                raised.append(error)
+            if armed:
                 raise error()
             return inputs
 
@@ -239,12 +236,9 @@ def test_an_interruption_while_a_step_is_recorded_leaves_the_model_as_it_was(err
     model._symbolic_build(data_batch=(IMAGES, CLASSES))
     before = model.get_weights()
     armed.append(True)
-    if error is MemoryError:  # an Exception: the step falls back, and Keras' own may go on
-        with pytest.warns(UserWarning, match=r"kmodels\.accelerate"):
-            model.train_on_batch(IMAGES, CLASSES)
-        return
     with pytest.raises(error):
         model.train_on_batch(IMAGES, CLASSES)
+    armed.clear()
     for a, b in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
     assert not any("call" in vars(layer) for layer in model._flatten_layers())
