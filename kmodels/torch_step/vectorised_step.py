@@ -160,7 +160,7 @@ def _forward(model: keras.Model, state: StackedState, *, training: bool) -> Call
         values: list[Tensor], others: list[Tensor], x: Tensor, y: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         mapping = list(zip(state.variables, [*values, *others], strict=True))
-        with keras.StatelessScope(mapping) as scope, substituted(model):
+        with keras.StatelessScope(mapping, collect_losses=True) as scope, substituted(model):
             outputs = model(x, training=training)
             loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=None, training=training)
             return loss, outputs, [torch.as_tensor(scope.get_current_value(variable)) for variable in state.fixed]
