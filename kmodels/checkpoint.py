@@ -48,8 +48,8 @@ class Checkpointing(keras.callbacks.Callback):
         self.mode: Mode | None = facts.get("mode")
         self.seconds: float = facts.get("seconds", 0.0)
         self.curves: dict[str, list[float]] = facts.get("curves", {})
-        if "threads" in facts:
-            use_threads(keras.backend.backend(), facts["threads"])
+        self._threads: int = facts.get("threads", 0)
+        self._before = 0
         self._written = self._began = time.monotonic()
         self._last = self.epochs
 
@@ -64,12 +64,24 @@ class Checkpointing(keras.callbacks.Callback):
             restore(model.variables, self._state.model, "checkpoint")
             restore(model.optimizer.variables, self._state.optimizer, "checkpoint")
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Called by Keras."""
+        self._written = self._began = time.monotonic()
+        if self._threads:
+            self._before = threads(keras.backend.backend())
+            use_threads(keras.backend.backend(), self._threads)
+
+    def end(self) -> None:
+        """Gives the next training of this process the threads that this one found."""
+        use_threads(keras.backend.backend(), self._before)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Called by Keras."""
         for name, value in (logs or {}).items():
             self.curves.setdefault(name, []).append(round(float(value), 6))
         now = time.monotonic()
-        if self._path is None or now - self._written < _SECONDS:
+        last = epoch + 1 == self.params["epochs"]  # what follows is sooner done again than a state is read
+        if self._path is None or last or now - self._written < _SECONDS:
             return
         # the rule of the beginning chooses again; but a machine that could not compile must not begin to
         mode = "record" if execution(self.model) == "recorded" else "auto"
@@ -85,8 +97,11 @@ class Checkpointing(keras.callbacks.Callback):
         self._written, self._last = now, epoch + 1
 
     def described(self) -> str:
-        """Returns, for a training that diverged, which state is still good; empty where there is none."""
-        return f"; the weights after epoch {self._last} are in {self._path}" if self._last else ""
+        """Returns, for a training that diverged, which state is still good; empty where there is none.
+
+        Not where it lies: the words are stored with the run, and say the same wherever it ran.
+        """
+        return f"; the state after epoch {self._last} is kept" if self._last else ""
 
     def delete(self) -> None:
         """Deletes the file of a training that has ended."""

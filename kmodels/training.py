@@ -84,11 +84,13 @@ def train(
                 shuffle=False,
                 validation_data=validation.x,
                 validation_steps=validation.steps_per_epoch,
-                callbacks=[StopWhenNotFinite(steps), SeedMasks(task.seed, task.fold), timing, kept, *callbacks],
+                callbacks=[timing, StopWhenNotFinite(steps), SeedMasks(task.seed, task.fold), kept, *callbacks],
                 verbose=0,
             )
     except Diverged as error:
         diverged = f"{error}{kept.described()}"
+    finally:
+        kept.end()
     fitted = time.perf_counter()
 
     held = _logits(model, validation), held_labels

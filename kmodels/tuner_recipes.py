@@ -220,6 +220,7 @@ def score_winner(tuner: Any, winner: RecipeCandidate, dataset: Dataset) -> dict[
 
     Raises:
         ValueError: the test set was opened before for another recipe.
+        FloatingPointError: the winner diverged.
     """
     path = Path(tuner.project_dir) / "test.json"
     one = Split(kind="holdout", validation_fraction=1 / len(dataset.y_train))
@@ -234,6 +235,9 @@ def score_winner(tuner: Any, winner: RecipeCandidate, dataset: Dataset) -> dict[
     for seed in winner.found.seeds:
         if str(seed) not in scores:
             task = Task(experiment="search", cell="winner", protocol="report", recipe=recipe, seed=seed, fold=0)
-            scores[str(seed)] = train(task, dataset).scores["test_accuracy"]
+            run = train(task, dataset, checkpoint=path.with_name(f"winner-{seed}.state"))
+            if run.diverged:
+                raise FloatingPointError(f"the winner {winner.name} diverged with seed {seed}: {run.diverged}")
+            scores[str(seed)] = run.scores["test_accuracy"]
             write_json(path, {"how": how, "test": scores})
     return {int(seed): score for seed, score in scores.items()}

@@ -20,6 +20,7 @@ __all__ = ["can_compile", "compiled"]
 Step = Callable[..., tuple[torch.Tensor, ...]]
 
 _compiled: dict[str, Step] = {}
+_KEPT = 16  # a search over widths must not keep a step for each
 _LARGEST_CONSTANT = 1024  # elements; a larger one is not worth hashing: the graph that has it is compiled for itself
 
 
@@ -71,11 +72,15 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
         raise CannotRecord(f"compiling failed: {cause_of(error)}") from error
     if key is not None:
         _compiled[key] = step
+        if len(_compiled) > _KEPT:
+            del _compiled[next(iter(_compiled))]
     return step
 
 
 def _key(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> str | None:
-    """A digest of all that a compiled graph depends on; None where it holds large constants."""
+    """A digest of all that a compiled graph depends on; None where it does not show all of it."""
+    if any(True for _ in graph.children()):
+        return None  # its code names parts of the graph without showing them
     constants = {name: value for name, value in vars(graph).items() if isinstance(value, torch.Tensor)}
     constants.update(graph.named_buffers())
     if any(value.numel() > _LARGEST_CONSTANT for value in constants.values()):

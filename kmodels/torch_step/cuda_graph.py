@@ -7,6 +7,7 @@ changes from batch to batch is copied into buffers that belong to the graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -82,7 +83,9 @@ def captured(
     with torch.no_grad():
         kept = [tensor.clone() for tensor in state]
         try:
-            replay = (capture or _cuda_graph)(steps)
+            device = state[0].device
+            with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+                replay = (capture or _cuda_graph)(steps)
         finally:
             for tensor, value in zip(state, kept, strict=True):
                 tensor.copy_(value)
@@ -91,7 +94,7 @@ def captured(
 
 def _cuda_graph(steps: Callable[[], Any]) -> Callable[[], None]:
     # Elsewhere first, so that libraries choose and allocate what they do once before anything is captured.
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # of the current device, which `captured` has set
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(_WARM_UPS):

@@ -30,9 +30,7 @@ __all__ = ["StepFunctions"]
 
 # Recording takes as long as it saves in 6 (ResNet-18) to 60 steps (LeNet), for training and as much for evaluation.
 _FEW_STEPS = 100
-
-
-_FEW_STEPS = 20  # recording costs about as much as these
+_HASTY_STEPS = 20  # changes sooner after one another than this, so often in a row, are not worth recording anew
 _OFTEN = 4
 _KINDS_OF_BATCHES = 32  # each has a recording of its own, which takes time and memory
 
@@ -109,6 +107,7 @@ class StepFunctions:
         ready = graph is not None and graph.compile_at is None
         if graph is None or not (alike and ready) or self._replays.refused:
             return None
+        self._steps += len(found)
         tensors = [batch.tensors for batch in found]
         key = key, *map(id, found[0].tensors[: found[0].resident])  # each array has its own capture, which writes to it
         values = self._replays.take(key, graph.function, graph.state.tensors(), tensors, found[0].resident)
@@ -178,7 +177,7 @@ class StepFunctions:
         if self._around is None or self._refused is not None or (changed := self._around.changed()) is None:
             return
         self._around = None
-        self._hasty = self._hasty + 1 if self._steps < _FEW_STEPS else 0
+        self._hasty = self._hasty + 1 if self._steps < _HASTY_STEPS else 0
         self._steps = 0
         if self._hasty == _OFTEN:
             self._fall_back(f"{changed} changes again and again")

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from kmodels.torch_step.python_places import PLAIN, Array, Attributes, Cell, Generator, Items, Place, Tensor, content
+from kmodels.torch_step.recorder import CannotRecord
 
 __all__ = ["PythonState"]
 
@@ -85,8 +86,10 @@ class PythonState:
                 place.restore()
 
     def _visit(self, name: str, value: Any) -> None:
-        if isinstance(value, PLAIN) or id(value) in self._seen or len(self._places) > _PLACES:
+        if isinstance(value, PLAIN) or id(value) in self._seen:
             return
+        if len(self._places) > _PLACES:
+            raise CannotRecord(f"more than {_PLACES} values in Python surround it, too many to watch")
         self._seen[id(value)] = value
         if isinstance(value, list | tuple | set | frozenset):
             if isinstance(value, list | set):

@@ -77,6 +77,7 @@ def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Bat
             leaves = [value.detach().requires_grad_() for value in held[:count]]
             mapping = list(zip(state.variables, [*leaves, *held[count:]], strict=False))
             with keras.StatelessScope(mapping, collect_losses=True) as scope, _kernels(model, kernels):
+                entered = dict(scope.state_mapping)
                 x, y, sample_weight = _unpacked(batch, given, kernels)
                 outputs = model(x, training=True)
                 loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True)
@@ -92,6 +93,7 @@ def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Bat
                     first_bad.copy_(torch.where(known, first_bad, iterations.to(first_bad.dtype)))
                     iterations.add_(1)
                     logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
+                    _require_written(scope, entered, state.trainable)
                     _write_back(scope, state.others, held[count : count + len(state.others)])
         return _detached(logs)
 
@@ -106,11 +108,13 @@ def evaluation_step(model: keras.Model, state: State, batch: Batch, kernels: boo
         with torch.no_grad():
             mapping = list(zip(state.variables, held, strict=True))
             with keras.StatelessScope(mapping, collect_losses=True) as scope, _kernels(model, kernels):
+                entered = dict(scope.state_mapping)
                 x, y, sample_weight = _unpacked(batch, given, kernels)
                 outputs = model(x, training=False)
                 loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=False)
                 model._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
                 logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
+                _require_written(scope, entered, [])
                 _write_back(scope, state.others, held)
         return _detached(logs)
 
@@ -130,6 +134,15 @@ def _unpacked(batch: Batch, given: Sequence[torch.Tensor], kernels: bool) -> tup
 
 def _batch_size(x: Any) -> int:
     return int(next(tensor for tensor in tree.flatten(x) if tensor is not None).shape[0])
+
+
+def _require_written(scope: keras.StatelessScope, entered: dict[int, Any], fixed: Sequence[keras.Variable]) -> None:
+    """Raises CannotRecord where the step assigned what will not be written back."""
+    if any(key not in entered for key in scope.state_mapping):
+        raise CannotRecord("it assigns a variable that is none of the model's or its metrics'")
+    for variable in fixed:
+        if scope.state_mapping[id(variable)] is not entered[id(variable)]:
+            raise CannotRecord(f"it assigns {variable.path}, which is trained")
 
 
 def _write_back(scope: keras.StatelessScope, variables: Sequence[keras.Variable], held: Sequence[torch.Tensor]) -> None:

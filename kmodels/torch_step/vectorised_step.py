@@ -17,6 +17,7 @@ from torch import Tensor
 from kmodels.augment import Transform
 from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.prepare import prepare
+from kmodels.torch_step.recorder import CannotRecord
 from kmodels.torch_step.substitution import substituted
 
 __all__ = ["StackedState", "evaluation_step", "training_step"]
@@ -163,6 +164,9 @@ def _forward(model: keras.Model, state: StackedState, *, training: bool) -> Call
         with keras.StatelessScope(mapping, collect_losses=True) as scope, substituted(model):
             outputs = model(x, training=training)
             loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=None, training=training)
+            known = {id(variable) for variable in state.variables}
+            if any(key not in known for key in scope.state_mapping):
+                raise CannotRecord("it assigns a variable that is none of the model's")
             return loss, outputs, [torch.as_tensor(scope.get_current_value(variable)) for variable in state.fixed]
 
     return forward
