@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import keras
@@ -63,7 +64,11 @@ def accelerate(
     require(not (exact and mode == "compile"), "exact", "False with mode='compile'", exact)
     if keras.backend.backend() != "torch":
         return model
-    from kmodels.torch_step.functions import StepFunctions  # imports PyTorch: only where it is the backend
+    try:
+        from kmodels.torch_step.functions import StepFunctions  # imports PyTorch: only where it is the backend
+    except ImportError as error:
+        warnings.warn(f"kmodels.accelerate: Keras' own step is used for {model.name}: {error}", stacklevel=2)
+        return model
 
     replays = None
     if cuda_graph:

@@ -43,7 +43,9 @@ class Plan:
         """Returns the file name, without its ending, of one training: its hash covers all that can move the score."""
         how = dataclasses.asdict(dataclasses.replace(self.training, initial_epoch=0))
         how["epochs"] = epochs or self.training.epochs
-        key = [_FORMAT, self.digest, keras.backend.backend(), how, seed, fold, identity]
+        config = keras.config
+        settings = [config.dtype_policy().name, config.floatx(), config.epsilon(), config.image_data_format()]
+        key = [_FORMAT, self.digest, keras.backend.backend(), settings, how, seed, fold, identity]
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return f"seed{seed}_fold{fold}_{digest[:12]}"
 

@@ -155,14 +155,14 @@ def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
         description=sys.modules["__main__"].__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--protocol", choices=("quick", "report"), default="quick", help="minutes (default), or hours")
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="results (default: results)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="results (default: beside tuning/)")
     asked = parser.parse_args(argv)
     quick = asked.protocol == "quick"
     console = Console()
     command = f"python {Path(sys.argv[0]).parent.name}/{Path(sys.argv[0]).name} --protocol {asked.protocol}"
     try:
         dataset = load(study.base.dataset, report=_say)
-        for table in run_study(study, dataset, asked.out, quick=quick, command=command):
+        for table in run_study(study, dataset, asked.out or _results_folder(), quick=quick, command=command):
             console.print(tuner.to_terminal(table))
     except KeyboardInterrupt:
         _say("Interrupted. Finished trainings are kept; the same command goes on from there.")
@@ -171,6 +171,12 @@ def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
         _say(str(error))
         sys.exit(1)
     sys.exit(0)
+
+
+def _results_folder() -> Path:
+    """`results` beside the folder of the script where that is called `tuning`, else in the working directory."""
+    folder = Path(sys.argv[0]).resolve().parent
+    return (folder.parent if folder.name == "tuning" else Path.cwd()) / "results"
 
 
 def _say(line: str) -> None:

@@ -69,3 +69,13 @@ def test_an_assignment_is_kept(layer, loss, cause):
     _, expected = fitted(layer, loss, False)
     for value, want in zip(weights, expected, strict=True):
         np.testing.assert_allclose(value, want, atol=1e-6)
+
+
+def test_a_release_of_keras_that_lacks_a_name_takes_its_own_step(monkeypatch):
+    monkeypatch.setattr("kmodels.torch_step.functions.update_rule", lambda optimizer: optimizer._no_such_name)
+    with pytest.warns(UserWarning, match="this release of Keras is not known: .*_no_such_name"):
+        _, weights = fitted(Counts, "mse", True)
+    monkeypatch.undo()
+    _, expected = fitted(Counts, "mse", False)
+    for value, want in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(value, want)

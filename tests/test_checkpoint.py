@@ -29,6 +29,10 @@ class _Killed(Exception):
     pass
 
 
+def _kill(*_, **__):
+    raise _Killed
+
+
 class _Kill(keras.callbacks.Callback):
     """Raises in the middle of an epoch."""
 
@@ -61,17 +65,17 @@ def digits():
     return data.load("digits")
 
 
+TORCH = keras.backend.backend() == "torch"
+
+
 @pytest.mark.backend
-@pytest.mark.parametrize("recorded", [True, False])
-def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, monkeypatch, recorded):
+@pytest.mark.parametrize("few", [1, 100] if TORCH else [None])
+def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
-    if keras.backend.backend() == "torch":
-        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", 1 if recorded else 100)
-    elif not recorded:
-        return  # there is only one way there
+    if TORCH:
+        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
     whole = train(task(**RECIPE), digits)
-    if keras.backend.backend() == "torch":
-        assert whole.execution == ("recorded" if recorded else "keras")
+    assert whole.execution == ("recorded" if few == 1 else "keras")
     path = tmp_path / "run.state"
     for epoch in (1, 3):
         with pytest.raises(_Killed):
@@ -83,6 +87,18 @@ def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, mon
     np.testing.assert_array_equal(resumed.predictions.classes, whole.predictions.classes)
     assert resumed.key == whole.key
     assert not path.exists()
+
+
+def test_one_killed_after_its_last_epoch_goes_on_too(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    path = tmp_path / "run.state"
+    with monkeypatch.context() as killed:
+        killed.setattr("kmodels.training.finished_run", _kill)
+        with pytest.raises(_Killed):
+            train(task(**RECIPE), digits, checkpoint=path)
+    resumed, whole = train(task(**RECIPE), digits, checkpoint=path), train(task(**RECIPE), digits)
+    assert resumed.curves == whole.curves
+    assert resumed.scores == whole.scores
 
 
 def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
@@ -97,12 +113,11 @@ def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
 
 def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch):
     monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
-    torch = keras.backend.backend() == "torch"
-    if torch:
+    if TORCH:
         monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", 1)
     path = tmp_path / "run.state"
     run = train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Spoil(1)])
-    step = ", from step 1 of the epoch on" if torch else ""
+    step = ", from step 1 of the epoch on" if TORCH else ""
     said = f"loss is nan in epoch 2{step}; the state after epoch 1 is kept"
     assert run.diverged == said
     assert len(run.curves["loss"]) == 1

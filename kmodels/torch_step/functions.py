@@ -16,7 +16,7 @@ from kmodels.torch_step.batch import Batch, batch_of, prepared
 from kmodels.torch_step.circumstances import Circumstances, require_recordable
 from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.cuda_graph import Replays
-from kmodels.torch_step.keras_internals import build_variables, stock_function
+from kmodels.torch_step.keras_internals import build_variables, private_names, stock_function
 from kmodels.torch_step.memory_format import arrange_kernels
 from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_rule
 from kmodels.torch_step.penalties import plain_factors
@@ -157,13 +157,15 @@ class StepFunctions:
     def _fast(self, given: Any, *, training: bool) -> dict[str, torch.Tensor]:
         batch = batch_of(given)
         if self._around is None:
-            self._look_again()
+            with private_names():
+                self._look_again()
         key = self._key(batch, training=training)
         graph = self._graphs.get(key)
         if graph is None:
             if len(self._graphs) >= _KINDS_OF_BATCHES:
                 raise CannotRecord(f"batches of more than {_KINDS_OF_BATCHES} shapes or types came")
-            graph = self._graphs[key] = self._record(batch, training=training)
+            with private_names():
+                graph = self._graphs[key] = self._record(batch, training=training)
         if graph.compile_at is not None and graph.calls >= graph.compile_at:
             self._compile(graph, batch)
         graph.calls += 1

@@ -1,15 +1,30 @@
-"""Every private name of Keras that is used, each looked for when it is needed and missed by its name."""
+"""The private modules of Keras that are used, each looked for when it is needed and missed by its name.
+
+Private attributes of models, layers and optimizers are read where they are needed; what a release lacks of them is a
+reason to leave the step to Keras (`private_names`).
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import torch
 
-__all__ = ["DataAdapter", "KerasInternalMissing", "build_variables", "current_device", "stock_function", "unpack_batch"]
+from kmodels.torch_step.recorder import CannotRecord
+
+__all__ = [
+    "DataAdapter",
+    "KerasInternalMissing",
+    "build_variables",
+    "current_device",
+    "private_names",
+    "stock_function",
+    "unpack_batch",
+]
 
 
 class KerasInternalMissing(ImportError):
@@ -23,6 +38,15 @@ def _private(module: str, name: str) -> Any:
         raise KerasInternalMissing(
             f"keras: expected a release that has {module}.{name}, as 3.15 has. Received: keras={keras.__version__!r}"
         ) from error
+
+
+@contextmanager
+def private_names() -> Iterator[None]:
+    """Turns a private attribute that this Keras has not into a reason not to record."""
+    try:
+        yield
+    except (AttributeError, KerasInternalMissing) as error:
+        raise CannotRecord(f"this release of Keras is not known: {error}") from error
 
 
 DataAdapter: Any = _private("keras.src.trainers.data_adapters.data_adapter", "DataAdapter")

@@ -77,8 +77,6 @@ class Replicas:
         self._training: dict[Any, Any] = {}
         self._evaluation: dict[Any, Any] = {}
         self._replays = replays
-        if replays is None and self._state.values[0].device.type == "cuda":
-            self._replays = Replays()
         self.compiled = False
 
     def __len__(self) -> int:
