@@ -110,7 +110,7 @@ def test_half_precision_trains_with_float32_weights_and_logits(digits, precision
     ("changes", "execution"),
     [
         ({}, "keras"),
-        ({"train_images": 400, "batch_size": 8}, "keras"),  # 50 steps
+        ({"train_images": 200, "batch_size": 8}, "keras"),  # 50 steps
         ({"train_images": 800, "batch_size": 8}, "recorded"),
         ({"train_images": 800, "batch_size": 8, "precision": "mixed_bfloat16"}, "recorded"),
         ({"train_images": 800, "batch_size": 8, "precision": "mixed_float16"}, "keras"),
