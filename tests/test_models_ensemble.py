@@ -91,11 +91,13 @@ def test_steps_of_fit_are_pytorchs_steps(loaded, tmp_path):
 
 
 SHAPES = [(2, 1, 2), (3, 4, 6), (5, 3, 4)]  # few, as JAX compiles for each
+# JAX and TensorFlow take numbers below 1e-38 for zero, so that a vote for one of them is a tie there
+LOGITS = st.floats(-50, 50, width=32, allow_subnormal=False)
 
 
 @pytest.mark.backend
 @settings(max_examples=50, deadline=None)
-@given(st.sampled_from(SHAPES).flatmap(lambda s: arrays("float32", s, elements=st.floats(-50, 50, width=32))))
+@given(st.sampled_from(SHAPES).flatmap(lambda s: arrays("float32", s, elements=LOGITS)))
 def test_rules_are_what_they_are_called(logits):
     logits = logits + np.float32(0.0)  # no -0.0, which JAX and TensorFlow hold to be less than 0.0
     found = {rule: as_array(CombineLogits(rule)(list(logits))) for rule in RULES}
