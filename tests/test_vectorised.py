@@ -148,18 +148,22 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+FIRST, *OTHERS = OPTIMIZERS
+
+
+@pytest.mark.parametrize("optimizer", [FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_lenet_with_dropout_comes_out_as_one_by_one(optimizer):
     settings = (lambda: lenet(0.5), OPTIMIZERS[optimizer], [PLAIN] * 3)
     assert_equal(alone(*settings), together(*settings)[0])
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", [pytest.param("adam", marks=pytest.mark.slow), "sgd"])
 def test_batch_normalisation_comes_out_as_one_by_one(optimizer):
     settings = (with_normalisation, OPTIMIZERS[optimizer], [PLAIN] * 3)
     assert_equal(alone(*settings), together(*settings)[0])
 
 
+@pytest.mark.slow
 def test_augmentation_and_statistics_of_each_replicas_own_come_out_as_one_by_one():
     augmented = dataclasses.replace(PLAIN, crop_padding=2, flip=True, rotation_degrees=10.0)
     own = [dataclasses.replace(augmented, mean=(mean,) * 3) for mean in (0.3, 0.4, 0.5)]
