@@ -84,10 +84,8 @@ def vectorised_by_default(recipe: Recipe, dataset: Dataset, *, pipeline: str = "
 
     A GPU is idle for most of the step of a small network, which costs hardly less than the step of ten (reasoned, not
     measured; `benchmarks/gpu.py` measures it). A CPU is not: ten folds of LeNet at batch 128, on one thread of a shared
-    machine, took 1.8 to 2.1 times as long at once as one after the other where both were recorded (1,750 against 3,730
-    images/s), and 1.3 times where both were compiled (6,800 against 9,900); medians of 5 alternating repeats. What ten
-    networks pass from layer to layer does not stay in its caches, and a grouped convolution takes 1.5 to 2 times as
-    long as the single ones together.
+    machine, took longer at once than one after the other, recorded and compiled. What ten networks pass from layer to
+    layer does not stay in its caches, and a grouped convolution takes longer than the single ones together.
 
     The answer depends on the recipe and the kind of device alone, never on how many tasks are left.
 

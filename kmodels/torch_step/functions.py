@@ -28,7 +28,7 @@ from kmodels.torch_step.work import Work, steps_until_compiling_pays, work_of
 
 __all__ = ["StepFunctions"]
 
-# Recording takes as long as it saves in 6 (ResNet-18) to 60 steps (LeNet), for training and as much for evaluation.
+# Below this, recording training and evaluation is taken to cost more than it saves: an estimate, on the safe side.
 _FEW_STEPS = 100
 _HASTY_STEPS = 20  # changes sooner after one another than this, so often in a row, are not worth recording anew
 _OFTEN = 4
