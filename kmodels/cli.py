@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from kmodels.checks import require
+from kmodels.script_folder import results_folder
 from kmodels.spec import Experiment, Precision
 from kmodels.variants import in_precision, narrowed, on_dataset
 
@@ -162,16 +163,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     backend = os.environ.get("KERAS_BACKEND", "torch")
     if backend not in BACKENDS:
         raise _WrongUse(f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}. Received: {backend!r}")
-    asked.out = _results_folder() if asked.out is None else asked.out
+    asked.out = results_folder() if asked.out is None else asked.out
     if asked.out.exists() and not asked.out.is_dir():
         raise _WrongUse(f"argument --out: expected a folder. Received: {str(asked.out)!r}")
     return asked
-
-
-def _results_folder() -> Path:
-    """`results` beside the folder of the script where that is called `experiments`, else in the working directory."""
-    folder = Path(sys.argv[0]).resolve().parent
-    return (folder.parent if folder.name in ("experiments", "tuning") else Path.cwd()) / "results"
 
 
 def _command(asked: argparse.Namespace) -> str:

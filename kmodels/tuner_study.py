@@ -15,6 +15,7 @@ from rich.console import Console
 from kmodels import tuner
 from kmodels.atomic_file import write_atomically
 from kmodels.data import Dataset, DataUnavailable, load
+from kmodels.script_folder import results_folder
 from kmodels.spec import Recipe, Split
 from kmodels.tables import Table, to_markdown
 from kmodels.tuner_recipes import RecipeCandidate, compare_recipes, score_winner, search_recipes
@@ -162,7 +163,7 @@ def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
     command = f"python {Path(sys.argv[0]).parent.name}/{Path(sys.argv[0]).name} --protocol {asked.protocol}"
     try:
         dataset = load(study.base.dataset, report=_say)
-        for table in run_study(study, dataset, asked.out or _results_folder(), quick=quick, command=command):
+        for table in run_study(study, dataset, asked.out or results_folder(), quick=quick, command=command):
             console.print(tuner.to_terminal(table))
     except KeyboardInterrupt:
         _say("Interrupted. Finished trainings are kept; the same command goes on from there.")
@@ -171,12 +172,6 @@ def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
         _say(str(error))
         sys.exit(1)
     sys.exit(0)
-
-
-def _results_folder() -> Path:
-    """`results` beside the folder of the script where that is called `tuning`, else in the working directory."""
-    folder = Path(sys.argv[0]).resolve().parent
-    return (folder.parent if folder.name == "tuning" else Path.cwd()) / "results"
 
 
 def _say(line: str) -> None:
