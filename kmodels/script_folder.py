@@ -9,6 +9,6 @@ __all__ = ["results_folder"]
 
 
 def results_folder() -> Path:
-    """Returns `results` beside the script's folder where that is `experiments` or `tuning`, else in the working folder."""
+    """Returns `results` beside the folder `experiments` or `tuning` of a script, else in the working folder."""
     folder = Path(sys.argv[0]).resolve().parent
     return (folder.parent if folder.name in ("experiments", "tuning") else Path.cwd()) / "results"
