@@ -39,6 +39,7 @@ MEASURES: dict[str, Measure] = {
     "test_accuracy": Measure("test accuracy", "%", True),
     "validation_loss": Measure("validation loss", "", False),
     "test_nll": Measure("test negative log-likelihood", "nats", False),
+    "test_ece": Measure("test expected calibration error", "%", False),
     "train_loss": Measure("training loss", "", False),
     "train_accuracy": Measure("training accuracy", "%", True),
     "validation_accuracy_spread": Measure(

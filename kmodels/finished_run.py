@@ -10,7 +10,9 @@ import keras
 import numpy as np
 
 from kmodels import environment
+from kmodels.kept_predictions import STEPS
 from kmodels.results import REVISION, Predictions, Run
+from kmodels.scoring import scores_on_test
 from kmodels.task_data import TaskData
 from kmodels.torch_step.device import device_of
 
@@ -64,11 +66,12 @@ def finished_run(
             "train_images": len(data.train_part),
             "validation_images": len(data.held),
             "test_images": len(test[1]),
+            "num_classes": dataset.num_classes,
         },
         scores={
             **last,
             "validation_accuracy": float(np.mean(held_classes == validation[1])),
-            **_test_scores(predictions, test[1]),
+            **scores_on_test(predictions, test[1]),
         },
         curves=curves,
         diverged=diverged,
@@ -96,16 +99,9 @@ def _predictions(logits: np.ndarray, labels: np.ndarray, *, keep_probability: bo
     if not keep_probability:
         return Predictions(classes)
     shifted = logits - logits.max(axis=1, keepdims=True)
-    true = shifted[np.arange(len(labels)), labels]
-    probability = np.exp(true - np.log(np.exp(shifted).sum(axis=1)))
-    return Predictions(classes, np.round(probability * 65535).astype("uint16"))
-
-
-def _test_scores(predictions: Predictions, labels: np.ndarray) -> dict[str, float]:
-    """Scores from what is stored, so that anybody can compute the very same numbers from the file."""
-    scores = {"test_accuracy": float(np.mean(predictions.classes == labels))}
-    kept = predictions.true_class_probability
-    if kept is not None:
-        # half a step stands for a probability that rounds to zero
-        scores["test_nll"] = float(-np.log(np.maximum(kept, 0.5) / 65535).mean())
-    return scores
+    log_sum = np.log(np.exp(shifted).sum(axis=1))
+    images = np.arange(len(labels))
+    true, confidence = (
+        np.round(np.exp(shifted[images, chosen] - log_sum) * STEPS).astype("uint16") for chosen in (labels, classes)
+    )
+    return Predictions(classes, true, confidence)

@@ -6,13 +6,11 @@ show a stale number. Nothing here imports Keras.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
 import json
 import os
 import re
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from kmodels.atomic_file import write_atomically
+from kmodels.kept_predictions import Predictions, check_classes, pack, unpack
 from kmodels.run_fields import check_fields
 from kmodels.spec import Recipe
 
@@ -35,44 +34,6 @@ REVISION = 2
 training, because tables find runs by their keys without loading Keras."""
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What a run said of the test images, in their canonical order.
-
-    Attributes:
-        classes: predicted class of each image, uint8 of shape `(images,)`.
-        true_class_probability: probability given to the right class, in 1/65535 steps, uint16 of shape `(images,)`;
-            None where it was not kept (K folds keep the class only).
-    """
-
-    classes: np.ndarray
-    true_class_probability: np.ndarray | None = None
-
-    def as_dict(self) -> dict[str, str | None]:
-        """Returns both arrays as base64 of their zlib-compressed little-endian bytes."""
-        kept = self.true_class_probability
-        return {
-            "classes": _pack(self.classes.astype("<u1")),
-            "true_class_probability": None if kept is None else _pack(kept.astype("<u2")),
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, str | None]) -> Predictions:
-        """Returns the predictions that `as_dict` wrote."""
-        classes, kept = values["classes"], values["true_class_probability"]
-        if classes is None:
-            raise ValueError("predictions: expected the predicted classes. Received: None")
-        return cls(_unpack(classes, "<u1"), None if kept is None else _unpack(kept, "<u2"))
-
-
-def _pack(array: np.ndarray) -> str:
-    return base64.b64encode(zlib.compress(array.tobytes(), 9)).decode("ascii")
-
-
-def _unpack(text: str, dtype: str) -> np.ndarray:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), dtype=dtype)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One training of one cell: what was asked, what came out, and where it ran.
@@ -85,7 +46,8 @@ class Run:
         recipe: the whole resolved recipe, as `Recipe.as_dict` gives it.
         seed: seed of initial weights, data order, augmentation and dropout.
         fold: index of the validation part, 0 for a split that has one.
-        data: name, digest, source and sizes (`train_images`, `validation_images`, `test_images`) of the data.
+        data: name, digest, source, number of classes (`num_classes`, not in the oldest files) and sizes
+            (`train_images`, `validation_images`, `test_images`) of the data.
         scores: last-epoch measures by name; accuracies as fractions.
         curves: per-epoch values by name: `loss`, `accuracy`, `val_loss`, `val_accuracy`.
         diverged: when and how the loss became infinite or not a number, which ended the training; else empty. Curves
@@ -143,7 +105,7 @@ class Run:
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         values["predictions"] = None if self.predictions is None else self.predictions.as_dict()
         kept = self.validation_classes
-        values["validation_classes"] = None if kept is None else _pack(kept.astype("<u1"))
+        values["validation_classes"] = None if kept is None else pack(kept.astype("<u1"))
         return {"format": FORMAT, **values}
 
     @classmethod
@@ -161,10 +123,15 @@ class Run:
             if kept["predictions"] is not None:
                 kept["predictions"] = Predictions.from_dict(kept["predictions"])
             if kept["validation_classes"] is not None:
-                kept["validation_classes"] = _unpack(kept["validation_classes"], "<u1")
-            return cls(**kept)
-        except (TypeError, KeyError, zlib.error) as error:
+                kept["validation_classes"] = unpack(kept["validation_classes"], "<u1")
+            run = cls(**kept)
+        except (TypeError, KeyError) as error:
             raise ValueError(f"run: expected the fields of Run. Received: {error}") from error
+        classes = None if run.predictions is None else run.predictions.classes
+        sizes = {name: run.data.get(name) for name in ("test_images", "validation_images", "num_classes")}
+        check_classes(classes, sizes["test_images"], sizes["num_classes"], "predictions")
+        check_classes(run.validation_classes, sizes["validation_images"], sizes["num_classes"], "validation_classes")
+        return run
 
 
 # Recipe fields that came after the first committed run, with the value that means "as before": a field enters the key

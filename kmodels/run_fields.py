@@ -32,6 +32,11 @@ def _scores(value: Any) -> bool:
     return all(0 <= score <= 1 for name, score in value.items() if name.endswith("accuracy"))
 
 
+def _data(value: Any) -> bool:
+    counts = ("train_images", "validation_images", "test_images", "num_classes")
+    return _mapping(value) and all(_whole(value[name]) for name in counts if name in value)
+
+
 def _curves(value: Any) -> bool:
     return _mapping(value) and all(isinstance(v, list) and v and all(map(_number, v)) for v in value.values())
 
@@ -52,7 +57,8 @@ _KINDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("text", _text, "key experiment cell protocol diverged device backend pipeline execution commit sources finished"),
     ("a whole number, 0 or more", _whole, "seed fold peak_memory_bytes threads revision"),
     ("a finite number", _number, "images_per_second"),
-    ("an object", _mapping, "recipe data"),
+    ("an object", _mapping, "recipe"),
+    ("an object, its counts whole numbers", _data, "data"),
     ("finite numbers by name, validation_accuracy among them, accuracies in [0, 1]", _scores, "scores"),
     ("lists of finite numbers by name", _curves, "curves"),
     ("finite numbers by name", _seconds, "seconds"),
