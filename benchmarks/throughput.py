@@ -25,7 +25,7 @@ from benchmarks.compare import measure_row
 from benchmarks.machine import provenance
 from benchmarks.memory import measure_memory
 from benchmarks.settings import OPTIMIZERS, Settings, synthetic
-from benchmarks.table import put_into, render
+from benchmarks.table import block, put_into, render
 from benchmarks.twins import CASES
 from kmodels.atomic_file import write_atomically
 from kmodels.torch_step.keras_internals import current_device
@@ -128,6 +128,8 @@ def _report(line: str) -> None:
 def main(given: Sequence[str] | None = None) -> int:
     """Measures, prints the table, writes JSON and Markdown where asked to."""
     options = _arguments(given)
+    if options.table:
+        block(options.table.read_text(encoding="utf-8"), "throughput")  # refused now rather than after an hour
     with tempfile.TemporaryDirectory() as cache:  # so that the seconds of compiling are those of a first time
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
         result = measure(options)
