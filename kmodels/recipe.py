@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from kmodels.checks import require
+from kmodels.rate import Restart, Schedule
 
-__all__ = ["OptimizerName", "Precision", "Recipe", "Schedule", "Split"]
+__all__ = ["OptimizerName", "Precision", "Recipe", "Restart", "Schedule", "Split"]
 
 SplitKind = Literal["kfold", "stratified_kfold", "holdout", "stratified_holdout", "batches", "test"]
 Head = Literal["logits", "softmax"]
@@ -19,7 +19,8 @@ Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Normalization = Literal["unit", "standard", "report_e"]
 Resize = Literal["pad", "bilinear"]
 OptimizerName = Literal["adam", "adamw", "nadam", "sgd"]
-ScheduleKind = Literal["constant", "step", "multistep", "exponential", "cosine"]
+Keep = Literal["last", "best_accuracy", "best_loss", "best_test_accuracy"]
+Testing = Literal["standard", "report_c"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,68 +76,6 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
-_SCHEDULE_FIELDS: dict[str, tuple[str, ...]] = {
-    "constant": (),
-    "step": ("step_epochs", "gamma"),
-    "multistep": ("milestones", "gamma"),
-    "exponential": ("gamma", "warmup_epochs"),
-    "cosine": ("final_fraction", "warmup_epochs"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """How the learning rate changes over the epochs, from `Recipe.learning_rate` on.
-
-    Attributes:
-        kind: `constant`; `step` (times gamma every few epochs), `multistep` (times gamma at given epochs),
-            `exponential` (times gamma after every epoch), all three constant inside an epoch; or `cosine` (down half a
-            cosine over the epochs left after warming up, a little every step).
-        gamma: factor in (0, 1], for `step`, `multistep` and `exponential`; 1 otherwise.
-        step_epochs: epochs from one decay to the next, 1 or more, for `step`; 0 otherwise.
-        milestones: epochs, counted from 0, at whose start the rate falls, rising, for `multistep`; empty otherwise.
-        warmup_epochs: epochs over which the rate first rises in a straight line, a little every step, for `exponential`
-            and `cosine`; 0 for none.
-        final_fraction: share of the rate that is left in the end, in [0, 1], for `cosine`; 0 otherwise.
-
-    Raises:
-        ValueError: a field is outside its range, or is not one of the kind's.
-
-    Example:
-        >>> Schedule(kind="step", step_epochs=2, gamma=0.9).as_dict()
-        {'kind': 'step', 'step_epochs': 2, 'gamma': 0.9}
-    """
-
-    kind: ScheduleKind = "constant"
-    gamma: float = 1.0
-    step_epochs: int = 0
-    milestones: tuple[int, ...] = ()
-    warmup_epochs: int = 0
-    final_fraction: float = 0.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "milestones", _frozen(self.milestones))
-        require(self.kind in _SCHEDULE_FIELDS, "kind", f"one of {', '.join(_SCHEDULE_FIELDS)}", self.kind)
-        own = _SCHEDULE_FIELDS[self.kind]
-        for f in dataclasses.fields(self)[1:]:
-            value = getattr(self, f.name)
-            require(f.name in own or value == f.default, f.name, f"{f.default!r} for kind={self.kind!r}", value)
-        require(0.0 < self.gamma <= 1.0, "gamma", "a number in (0, 1]", self.gamma)
-        for name, least in (("step_epochs", int(self.kind == "step")), ("warmup_epochs", 0)):
-            value = getattr(self, name)
-            require(type(value) is int and value >= least, name, f"an integer, {least} or more", value)
-        if self.kind == "multistep":
-            whole = bool(self.milestones) and all(type(epoch) is int and epoch >= 1 for epoch in self.milestones)
-            rising = whole and all(a < b for a, b in itertools.pairwise(self.milestones))
-            require(rising, "milestones", "rising integers, 1 or more, at least one", self.milestones)
-        require(0.0 <= self.final_fraction <= 1.0, "final_fraction", "a number in [0, 1]", self.final_fraction)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the kind and its own fields as JSON-ready values."""
-        values = {name: getattr(self, name) for name in ("kind", *_SCHEDULE_FIELDS[self.kind])}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How one network is trained; every setting that can move a number, none left to a default elsewhere.
@@ -148,6 +87,7 @@ class Recipe:
             cross-entropy that applies softmax again (reports A's LeNet, C and E).
         dataset: name known to `kmodels.data.load`.
         split: how validation images are held out.
+        validation_drop_last: leave out the last validation images, which would not fill a batch of `batch_size`.
         train_images: use only the first this many images of the training part; None for all.
         image_size: height and width in pixels that images are brought to; None leaves them as they are.
         resize: `pad` with zeros around the image, or `bilinear` interpolation.
@@ -156,7 +96,14 @@ class Recipe:
         crop_padding: pixels of zero padding before a random crop back to size; 0 for no cropping.
         flip: mirror half of the images left to right.
         rotation_degrees: rotate by an angle drawn evenly from ± this many degrees; 0 for none.
-        epochs: passes over the training part, 1 or more.
+        epochs: passes over the training part, 1 or more; without those of `restarts`.
+        restarts: further trainings, one after the other, each with its own epochs and rate, from the weights of the
+            epoch that `keep` chose of all before it.
+        keep: which epoch's weights are evaluated: the `last`, or the first of those with the best validation accuracy
+            (`best_accuracy`, as report C does), validation loss (`best_loss`) or test accuracy (`best_test_accuracy`:
+            a quirk of report E, for which the test images are looked at after every epoch).
+        patience: end after more than this many epochs in a row that were no better by the measure of `keep`, 0 or more;
+            None to train all epochs.
         batch_size: images a step, 1 or more.
         drop_last: leave out a last batch that is not full.
         optimizer: `adam`, `adamw`, `nadam` or `sgd`, each with PyTorch's semantics (see `kmodels.optimizers`).
@@ -170,6 +117,9 @@ class Recipe:
             before a step, as in AdamW, whose default of 0.01 is not taken for granted here.
         clip_norm: largest norm of all gradients together, above 0; None for any.
         precision: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        testing: how test images are scored: `standard`, with running statistics and the likeliest class; or `report_c`,
+            which adds that report's quirks to it: statistics of each image's own, the class drawn from the predicted
+            distribution, and both.
 
     Raises:
         ValueError: a field is outside its range; the message names it.
@@ -186,6 +136,7 @@ class Recipe:
     head: Head = "logits"
     dataset: str
     split: Split
+    validation_drop_last: bool = False
     train_images: int | None = None
     image_size: int | None = None
     resize: Resize = "pad"
@@ -194,6 +145,9 @@ class Recipe:
     flip: bool = False
     rotation_degrees: float = 0.0
     epochs: int
+    restarts: tuple[Restart, ...] = ()
+    keep: Keep = "last"
+    patience: int | None = None
     batch_size: int
     drop_last: bool = False
     optimizer: OptimizerName = "adam"
@@ -205,12 +159,14 @@ class Recipe:
     weight_decay: float = 0.0
     clip_norm: float | None = None
     precision: Precision = "float32"
+    testing: Testing = "standard"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model_args", {name: _frozen(value) for name, value in self.model_args.items()})
-        kinds = {"head": Head, "precision": Precision, "normalization": Normalization, "resize": Resize}
+        kinds: dict[str, Any] = {"head": Head, "precision": Precision, "keep": Keep, "testing": Testing}
+        kinds |= {"normalization": Normalization, "resize": Resize}
         for name, kind in {**kinds, "optimizer": OptimizerName}.items():
-            allowed = kind.__args__  # type: ignore[attr-defined]
+            allowed = kind.__args__
             require(getattr(self, name) in allowed, name, f"one of {', '.join(allowed)}", getattr(self, name))
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
@@ -229,8 +185,7 @@ class Recipe:
         )
         require(0.0 < self.learning_rate < math.inf, "learning_rate", "a finite number above 0", self.learning_rate)
         require(isinstance(self.schedule, Schedule), "schedule", "a Schedule", self.schedule)
-        warmup = self.schedule.warmup_epochs
-        require(warmup < self.epochs, "warmup_epochs", f"fewer than the {self.epochs} epochs", warmup)
+        self._check_course()
         if self.optimizer == "sgd":
             require(0.0 <= self.momentum < 1.0, "momentum", "a number in [0, 1)", self.momentum)
         else:
@@ -240,6 +195,27 @@ class Recipe:
             require(0.0 <= getattr(self, name) < math.inf, name, "a finite number, 0 or more", getattr(self, name))
         fits = self.clip_norm is None or 0.0 < self.clip_norm < math.inf
         require(fits, "clip_norm", "None or a finite number above 0", self.clip_norm)
+
+    def _check_course(self) -> None:
+        """How long it is trained, in how many goes, and which epoch counts."""
+        object.__setattr__(self, "restarts", tuple(self.restarts))
+        restarts = all(isinstance(restart, Restart) for restart in self.restarts)
+        require(restarts, "restarts", "a sequence of Restart", self.restarts)
+        watched = self.split.kind == "test" and self.keep == "best_test_accuracy"
+        require(not watched, "keep", "'best_accuracy' where the validation images are the test images", self.keep)
+        warmup = self.schedule.warmup_epochs
+        for epochs in (self.epochs, *(restart.epochs for restart in self.restarts)):
+            require(warmup < epochs, "warmup_epochs", f"fewer than the {epochs} epochs", warmup)
+        patience = self.patience
+        if patience is not None:
+            require(type(patience) is int and patience >= 0, "patience", "None or an integer, 0 or more", patience)
+            require(self.keep != "last", "patience", "None for keep='last', which measures nothing", patience)
+            require(not self.restarts, "patience", "None where there are restarts", patience)
+
+    @property
+    def total_epochs(self) -> int:
+        """Passes over the training part, those of the restarts included; with `patience` the most there can be."""
+        return self.epochs + sum(restart.epochs for restart in self.restarts)
 
     def change(self, **changes: Any) -> Recipe:
         """Returns this recipe with some fields, or some of the builder's arguments in `model_args`, changed.
@@ -265,7 +241,8 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns every field as JSON-ready values, nested values included."""
-        return {**dataclasses.asdict(self), "schedule": self.schedule.as_dict()}
+        restarts = [dataclasses.asdict(restart) for restart in self.restarts]
+        return {**dataclasses.asdict(self), "schedule": self.schedule.as_dict(), "restarts": restarts}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -276,6 +253,7 @@ class Recipe:
         """
         try:
             nested = {"split": Split(**values["split"]), "schedule": Schedule(**values.get("schedule", {}))}
-            return cls(**{**values, **nested})
+            restarts = tuple(Restart(**restart) for restart in values.get("restarts", ()))
+            return cls(**{**values, **nested, "restarts": restarts})
         except (TypeError, KeyError) as error:
             raise ValueError(f"recipe: expected the fields of Recipe. Received: {dict(values)!r} ({error})") from error

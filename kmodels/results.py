@@ -48,8 +48,10 @@ class Run:
         fold: index of the validation part, 0 for a split that has one.
         data: name, digest, source, number of classes (`num_classes`, not in the oldest files) and sizes
             (`train_images`, `validation_images`, `test_images`) of the data.
-        scores: last-epoch measures by name; accuracies as fractions.
-        curves: per-epoch values by name: `loss`, `accuracy`, `val_loss`, `val_accuracy`.
+        scores: measures by name, of the last epoch or of the one that `Recipe.keep` chose, whose number, counted from
+            1, is then among them as `kept_epoch`; accuracies as fractions.
+        curves: per-epoch values by name: `loss`, `accuracy`, `val_loss`, `val_accuracy`; `test_accuracy` where that
+            chose the epoch.
         diverged: when and how the loss became infinite or not a number, which ended the training; else empty. Curves
             then end before, and scores hold accuracies alone.
         predictions: what it said of the test images; None where the test set was not opened.
@@ -141,6 +143,11 @@ _NEUTRAL: dict[str, Any] = {
     **dict.fromkeys(("momentum", "l2", "weight_decay"), 0.0),
     "nesterov": False,
     "clip_norm": None,
+    "validation_drop_last": False,
+    "restarts": [],
+    "keep": "last",
+    "patience": None,
+    "testing": "standard",
 }
 
 _RUN_NAME = re.compile(r"[0-9a-f]{20}\.json")

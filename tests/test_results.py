@@ -11,7 +11,8 @@ import pytest
 from kmodels.atomic_file import write_atomically
 from kmodels.kept_predictions import Predictions
 from kmodels.results import Run, load_runs, read_run, run_key, write_run
-from kmodels.spec import Recipe, Schedule, Split
+from kmodels.rate import Restart, Schedule
+from kmodels.spec import Recipe, Split
 
 RECIPE = Recipe(
     model="lenet",
@@ -95,11 +96,18 @@ def test_every_recipe_field_moves_the_key():
         "weight_decay": 0.01,
         "clip_norm": 10.0,
         "precision": "mixed_bfloat16",
+        "validation_drop_last": True,
+        "restarts": (Restart(epochs=30, learning_rate=5e-4),),
+        "keep": "best_accuracy",
+        "testing": "report_c",
     }
     sgd = RECIPE.change(optimizer="sgd", momentum=0.9)  # what only SGD has
-    assert set(RECIPE.as_dict()) == {*other, "momentum", "nesterov"}
+    assert set(RECIPE.as_dict()) == {*other, "momentum", "nesterov", "patience"}
     recipes = [RECIPE, *(RECIPE.change(**{name: value}) for name, value in other.items())]
     recipes += [sgd, sgd.change(momentum=0.5), sgd.change(nesterov=True)]
+    best = RECIPE.change(keep="best_loss")
+    recipes += [best, best.change(patience=0), best.change(patience=48)]
+    recipes += [RECIPE.change(restarts=(Restart(epochs=n, learning_rate=1e-3),)) for n in (30, 31)]
     assert len({run_key(recipe, **ASKED) for recipe in recipes}) == len(recipes)
 
 
