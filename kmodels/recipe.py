@@ -76,6 +76,9 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
+_CONSTANT = Schedule()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How one network is trained; every setting that can move a number, none left to a default elsewhere.
@@ -152,7 +155,7 @@ class Recipe:
     drop_last: bool = False
     optimizer: OptimizerName = "adam"
     learning_rate: float
-    schedule: Schedule = Schedule()
+    schedule: Schedule = _CONSTANT
     momentum: float = 0.0
     nesterov: bool = False
     l2: float = 0.0

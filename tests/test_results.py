@@ -10,8 +10,8 @@ import pytest
 
 from kmodels.atomic_file import write_atomically
 from kmodels.kept_predictions import Predictions
-from kmodels.results import Run, load_runs, read_run, run_key, write_run
 from kmodels.rate import Restart, Schedule
+from kmodels.results import Run, load_runs, read_run, run_key, write_run
 from kmodels.spec import Recipe, Split
 
 RECIPE = Recipe(
