@@ -6,20 +6,71 @@ Nothing here trains, reads files or invents a number: where nothing has run the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from kmodels.claims import MEASURES, Measure, Row
 from kmodels.provenance import provenance
 from kmodels.results import Run
 from kmodels.spec import Experiment
-from kmodels.stats import Runs, Sample, estimate, gather
+from kmodels.stats import Estimate, Runs, Sample, estimate, gather
 from kmodels.tables import ClaimLines, Table, to_markdown, to_rich
 from kmodels.verdicts import ClaimVerdict, RowVerdict, compare, judge_claims, judge_row
 from kmodels.wording import effect_line, number, ours, p_value, reported
 
-__all__ = ["ClaimLines", "Protocol", "Table", "claim_verdicts", "table", "to_markdown", "to_rich"]
+__all__ = ["ClaimLines", "Line", "Protocol", "Table", "claim_lines", "claim_verdicts", "lines", "table"]
+__all__ += ["to_markdown", "to_rich"]
 
 Protocol = Literal["report", "quick"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table: the values behind it, and how they are written.
+
+    Attributes:
+        row: what the report says; its id is empty for a cell that no row names.
+        cell: the cell's name as shown.
+        measure: what is measured.
+        sample: our values.
+        estimate: what they come to; None where no seed is complete.
+        verdict: what they say of the reported number.
+        reported: the reported number.
+        ours: ours, or why there is none.
+        spread: standard deviation over folds; empty without folds.
+        word: the verdict in a word; empty where there is nothing to judge.
+    """
+
+    row: Row
+    cell: str
+    measure: Measure
+    sample: Sample
+    estimate: Estimate | None
+    verdict: RowVerdict
+    reported: str
+    ours: str
+    spread: str
+    word: str
+
+
+def lines(
+    experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, missing: Mapping[str, str] | None = None
+) -> tuple[Line, ...]:
+    """Returns the rows of an experiment's table: the report's, then the cells that no row names.
+
+    Args:
+        experiment: what was asked.
+        runs: cell -> its runs of one protocol by (seed, fold); cells without runs may be left out.
+        folds: how many folds a seed needs to count, as for `table`.
+        missing: cell -> what to say instead of "not run yet".
+
+    Raises:
+        ValueError: a run lacks a score that a row needs.
+    """
+    rows = [*experiment.rows, *_bare_cells(experiment)]
+    return tuple(
+        _line(experiment, row, _sample(experiment, runs, row.cell, row.measure, folds), missing or {}) for row in rows
+    )
 
 
 def claim_verdicts(
@@ -74,13 +125,11 @@ def table(
     unknown = set(runs) - set(experiment.all_cells())
     if unknown:
         raise ValueError(f"runs: expected cells among {list(experiment.all_cells())}. Received: {sorted(unknown)!r}")
-    rows = [*experiment.rows, *_bare_cells(experiment)]
-    samples = [_sample(experiment, runs, row.cell, row.measure, folds) for row in rows]
-    folds = max(sample.wanted for sample in samples)
-    judged = [_judged(experiment, row, sample) for row, sample in zip(rows, samples, strict=True)]
-    measures = list(dict.fromkeys(row.measure for row in rows))
+    shown_lines = lines(experiment, runs, folds=folds, missing=missing)
+    folds = max(line.sample.wanted for line in shown_lines)
+    measures = list(dict.fromkeys(line.measure for line in shown_lines))
     quick = protocol == "quick"
-    shown = {
+    columns = {
         "row": True,
         "cell": True,
         "measure": len(measures) > 1,
@@ -89,29 +138,28 @@ def table(
         "sd over folds": folds > 1,
         "verdict": not quick,
     }
-    lines = [
-        _line(experiment, row, sample, verdict, missing or {})
-        for row, sample, verdict in zip(rows, samples, judged, strict=True)
-    ]
     if verdicts is None:
         verdicts = claim_verdicts([(experiment, runs, folds)])[experiment.name]
     notes = [
         *_reading(measures, folds, experiment.base.split.folds),
         *_quick_note(experiment, quick),
-        *_unfinished(rows, samples),
+        *_unfinished(shown_lines),
     ]
     if not quick:
-        notes += _reasons(rows, judged)
+        notes += _reasons(shown_lines)
     notes += [f"Assumed, as the report does not say: {line}" for line in experiment.assumptions]
     notes += provenance(_used(runs, folds), folds)
     title = f"{experiment.name}: {experiment.question}"
     extra = "; ".join(filter(None, ("quick protocol" if quick else "", dataset_note)))
     return Table(
         title=f"{title} ({extra})" if extra else title,
-        columns=tuple(name for name, wanted in shown.items() if wanted),
-        rows=tuple(tuple(e for e, wanted in zip(line, shown.values(), strict=True) if wanted) for line in lines),
+        columns=tuple(name for name, wanted in columns.items() if wanted),
+        rows=tuple(
+            tuple(entry for entry, wanted in zip(_entries(line), columns.values(), strict=True) if wanted)
+            for line in shown_lines
+        ),
         footnotes=(*notes, f"Made by: {command}"),
-        claims=tuple(_claim_lines(verdict, quick) for verdict in verdicts),
+        claims=tuple(claim_lines(verdict, quick) for verdict in verdicts),
     )
 
 
@@ -129,23 +177,28 @@ def _bare_cells(experiment: Experiment) -> Iterator[Row]:
     yield from (Row("", cell, measure=measure) for cell in experiment.all_cells() if cell not in named)
 
 
-def _line(
-    experiment: Experiment, row: Row, sample: Sample, verdict: RowVerdict, missing: Mapping[str, str]
-) -> tuple[str, ...]:
-    measure, found = MEASURES[row.measure], estimate(sample)
-    cell = f"{row.cell} (repaired)" if row.cell in experiment.repaired else row.cell
-    if found is None:
-        mean, spread = missing.get(row.cell, "not run yet"), ""
-    else:
-        mean = ours(found, measure)
-        spread = "" if found.sd_folds is None else number(found.sd_folds, measure)
-    word = "" if row.reported is None and not row.id else verdict.word
-    return row.id or "–", cell, measure.label, reported(row, measure), mean, spread, word
+def _line(experiment: Experiment, row: Row, sample: Sample, missing: Mapping[str, str]) -> Line:
+    measure, found, verdict = MEASURES[row.measure], estimate(sample), _judged(experiment, row, sample)
+    return Line(
+        row=row,
+        cell=f"{row.cell} (repaired)" if row.cell in experiment.repaired else row.cell,
+        measure=measure,
+        sample=sample,
+        estimate=found,
+        verdict=verdict,
+        reported=reported(row, measure),
+        ours=missing.get(row.cell, "not run yet") if found is None else ours(found, measure),
+        spread="" if found is None or found.sd_folds is None else number(found.sd_folds, measure),
+        word="" if row.reported is None and not row.id else verdict.word,
+    )
 
 
-def _reading(measures: Sequence[str], folds: int, all_folds: int) -> Iterator[str]:
-    kinds = [MEASURES[name] for name in measures]
-    what = ", ".join(_named(kind) for kind in kinds)
+def _entries(line: Line) -> tuple[str, ...]:
+    return line.row.id or "–", line.cell, line.measure.label, line.reported, line.ours, line.spread, line.word
+
+
+def _reading(measures: Sequence[Measure], folds: int, all_folds: int) -> Iterator[str]:
+    what = ", ".join(map(_named, measures))
     over = f"its {folds}" if folds >= all_folds else f"{folds} of its {all_folds}"
     of_seed = f", a seed's value being the mean over {over} folds" if max(folds, all_folds) > 1 else ""
     yield f"Numbers: {what}; mean ± half of the 95 % t interval over n seeds{of_seed}."
@@ -164,9 +217,9 @@ def _quick_note(experiment: Experiment, quick: bool) -> Iterator[str]:
         )
 
 
-def _unfinished(rows: Sequence[Row], samples: Sequence[Sample]) -> Iterator[str]:
+def _unfinished(shown: Sequence[Line]) -> Iterator[str]:
     told = set()
-    for row, sample in zip(rows, samples, strict=True):
+    for row, sample in ((line.row, line.sample) for line in shown):
         if row.cell in told or not sample.partial:
             continue
         told.add(row.cell)
@@ -176,12 +229,11 @@ def _unfinished(rows: Sequence[Row], samples: Sequence[Sample]) -> Iterator[str]
         yield f"Unfinished, not counted: {row.cell} has {seeds} complete; {parts}."
 
 
-def _reasons(rows: Sequence[Row], judged: Sequence[RowVerdict]) -> Iterator[str]:
-    for row, verdict in zip(rows, judged, strict=True):
+def _reasons(shown: Sequence[Line]) -> Iterator[str]:
+    for row, verdict, measure in ((line.row, line.verdict, line.measure) for line in shown):
         if row.id and verdict.reason:
             yield f"{row.id}, {row.cell}: {verdict.word}: {verdict.reason}."
         elif row.id and verdict.interval is not None:
-            measure = MEASURES[row.measure]
             low, high = number(verdict.interval.low, measure), number(verdict.interval.high, measure)
             yield f"{row.id}, {row.cell}: {verdict.word}: 95 of 100 single runs are expected in {low} … {high}."
 
@@ -190,7 +242,13 @@ def _used(runs: Mapping[str, Runs], folds: int) -> Iterable[Run]:
     return [run for cell in runs.values() for (_, fold), run in sorted(cell.items()) if fold < folds]
 
 
-def _claim_lines(verdict: ClaimVerdict, quick: bool) -> ClaimLines:
+def claim_lines(verdict: ClaimVerdict, quick: bool = False) -> ClaimLines:
+    """Returns a claim's verdict in words.
+
+    Args:
+        verdict: as `claim_verdicts` gives it.
+        quick: leave out verdict and p values, and say which way the runs point.
+    """
     measure = MEASURES[verdict.claim.measure]
     text = f"{verdict.claim.text} ({measure.label})"
     effects = tuple(effect_line(comparison, measure, quick) for comparison in verdict.comparisons)
