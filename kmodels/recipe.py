@@ -21,6 +21,8 @@ Resize = Literal["pad", "bilinear"]
 OptimizerName = Literal["adam", "adamw", "nadam", "sgd"]
 Keep = Literal["last", "best_accuracy", "best_loss", "best_test_accuracy"]
 Testing = Literal["standard", "report_c"]
+Observable = Literal["gradient_norms", "gates", "size"]
+TrainMembers = Literal["jointly", "apart"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,11 @@ class Recipe:
         testing: how test images are scored: `standard`, with running statistics and the likeliest class; or `report_c`,
             which adds that report's quirks to it: statistics of each image's own, the class drawn from the predicted
             distribution, and both.
+        observe: what is recorded beside the scores, see `kmodels.observations`; of `gradient_norms` (of each layer's
+            kernel over the training), `gates` (of squeeze-and-excite, by class) and `size` (parameters and operations).
+        train_members: how an ensemble comes about: its members are trained `jointly`, through the combined output; or
+            `apart`, one after the other, each as this recipe would train it alone, and combined then. Only for models
+            whose `model_args` name their `members`.
 
     Raises:
         ValueError: a field is outside its range; the message names it.
@@ -163,11 +170,13 @@ class Recipe:
     clip_norm: float | None = None
     precision: Precision = "float32"
     testing: Testing = "standard"
+    observe: tuple[Observable, ...] = ()
+    train_members: TrainMembers = "jointly"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model_args", {name: _frozen(value) for name, value in self.model_args.items()})
         kinds: dict[str, Any] = {"head": Head, "precision": Precision, "keep": Keep, "testing": Testing}
-        kinds |= {"normalization": Normalization, "resize": Resize}
+        kinds |= {"normalization": Normalization, "resize": Resize, "train_members": TrainMembers}
         for name, kind in {**kinds, "optimizer": OptimizerName}.items():
             allowed = kind.__args__
             require(getattr(self, name) in allowed, name, f"one of {', '.join(allowed)}", getattr(self, name))
@@ -198,6 +207,15 @@ class Recipe:
             require(0.0 <= getattr(self, name) < math.inf, name, "a finite number, 0 or more", getattr(self, name))
         fits = self.clip_norm is None or 0.0 < self.clip_norm < math.inf
         require(fits, "clip_norm", "None or a finite number above 0", self.clip_norm)
+        object.__setattr__(self, "observe", tuple(self.observe))
+        known: tuple[str, ...] = Observable.__args__  # type: ignore[attr-defined]
+        sorted_out = self.observe == tuple(name for name in known if name in self.observe)
+        require(sorted_out, "observe", f"some of {', '.join(known)}, in this order, each once", self.observe)
+        if self.train_members == "apart":
+            named = isinstance(self.model_args.get("members"), tuple) and len(self.model_args["members"]) >= 2
+            expected = "'jointly' where model_args do not name two members or more"
+            require(named, "train_members", expected, self.train_members)
+            require(not self.observe, "observe", "nothing where members are trained apart", self.observe)
 
     def _check_course(self) -> None:
         """How long it is trained, in how many goes, and which epoch counts."""
@@ -219,6 +237,11 @@ class Recipe:
     def total_epochs(self) -> int:
         """Passes over the training part, those of the restarts included; with `patience` the most there can be."""
         return self.epochs + sum(restart.epochs for restart in self.restarts)
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether its numbers mean something on a GPU only: CPUs have no arithmetic in float16 of their own."""
+        return self.precision == "mixed_float16"
 
     def change(self, **changes: Any) -> Recipe:
         """Returns this recipe with some fields, or some of the builder's arguments in `model_args`, changed.
@@ -245,7 +268,8 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """Returns every field as JSON-ready values, nested values included."""
         restarts = [dataclasses.asdict(restart) for restart in self.restarts]
-        return {**dataclasses.asdict(self), "schedule": self.schedule.as_dict(), "restarts": restarts}
+        lists = {"restarts": restarts, "observe": list(self.observe)}
+        return {**dataclasses.asdict(self), "schedule": self.schedule.as_dict(), **lists}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:

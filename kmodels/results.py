@@ -52,6 +52,8 @@ class Run:
             1, is then among them as `kept_epoch`; accuracies as fractions.
         curves: per-epoch values by name: `loss`, `accuracy`, `val_loss`, `val_accuracy`; `test_accuracy` where that
             chose the epoch.
+        observations: what `recipe["observe"]` asked for by name, see `kmodels.observations`; empty where it asked for
+            nothing.
         diverged: when and how the loss became infinite or not a number, which ended the training; else empty. Curves
             then end before, and scores hold accuracies alone.
         predictions: what it said of the test images; None where the test set was not opened.
@@ -84,6 +86,7 @@ class Run:
     data: Mapping[str, Any]
     scores: Mapping[str, float]
     curves: Mapping[str, Sequence[float]]
+    observations: Mapping[str, Any] = field(default_factory=dict)
     diverged: str = ""
     predictions: Predictions | None = None
     validation_classes: np.ndarray | None = None
@@ -148,6 +151,8 @@ _NEUTRAL: dict[str, Any] = {
     "keep": "last",
     "patience": None,
     "testing": "standard",
+    "observe": [],
+    "train_members": "jointly",
 }
 
 _RUN_NAME = re.compile(r"[0-9a-f]{20}\.json")

@@ -7,6 +7,8 @@ import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kmodels.observations import is_observations
+
 __all__ = ["check_fields"]
 
 
@@ -64,6 +66,7 @@ _KINDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("finite numbers by name", _seconds, "seconds"),
     ("texts by name", _versions, "versions"),
     ("a list of texts", _texts, "test_openings"),
+    ("what kmodels.observations describes", is_observations, "observations"),
 )
 
 
