@@ -50,6 +50,14 @@ MEASURES: dict[str, Measure] = {
     "mean_train_loss": Measure("training loss, mean over the epochs", "", False),
     "train_loss_sum": Measure("training loss, sum over the last epoch's batches", "", False),
     "seconds": Measure("training time", "s", False),
+    "images_per_second": Measure("training images a second", "images/s", True),
+    "peak_memory": Measure("peak memory", "GiB", False),
+    "best_validation_accuracy": Measure("validation accuracy, best epoch", "%", True),
+    "mean_probabilities_validation_accuracy": Measure("validation accuracy, probabilities averaged", "%", True),
+    "majority_validation_accuracy": Measure("validation accuracy, majority vote", "%", True),
+    "gradient_ratio": Measure("gradient norm, first over last convolution, log10, mean over the training", "", True),
+    "parameters": Measure("trainable parameters", "thousand", False),
+    "macs": Measure("multiply-accumulates an image", "million", False),
 }
 
 POINTS = 0.005

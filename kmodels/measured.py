@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from kmodels.observations import gradient_ratio
 from kmodels.results import Run
 
 __all__ = ["measured"]
@@ -16,7 +19,9 @@ def measured(run: Run, measure: str) -> float:
     values lie apart, without sign: with dropout or augmentation the training value is often the worse one.
     `mean_train_loss` is the mean of the training curve, smaller for a loss that falls faster. `train_loss_sum` is the
     last epoch's mean loss an image, times the number of batches: where the last batch is short, the sum of the batches'
-    own means differs from that by less than one batch's deviation.
+    own means differs from that by less than one batch's deviation. `peak_memory` is in GiB, of the process on a CPU
+    and of PyTorch's allocations on a GPU: like `seconds` and `images_per_second` it compares runs of one machine alone.
+    `gradient_ratio` is `kmodels.observations.gradient_ratio`; `parameters` are in thousands and `macs` in millions.
 
     Args:
         run: the run.
@@ -36,6 +41,16 @@ def measured(run: Run, measure: str) -> float:
         value = _mean_of_curve(run, "loss", measure)
     elif measure == "train_loss_sum":
         value = _score(run, "train_loss", measure) * _batches(run)
+    elif measure == "best_validation_accuracy":
+        value = max(_curve(run, "val_accuracy", measure))
+    elif measure == "images_per_second":
+        value = run.images_per_second
+    elif measure == "peak_memory":
+        value = run.peak_memory_bytes / 2**30
+    elif measure == "gradient_ratio":
+        value = gradient_ratio(_observed(run, "gradient_norms", measure))
+    elif measure in ("parameters", "macs"):
+        value = _observed(run, "size", measure)["size"][measure] / (1e3 if measure == "parameters" else 1e6)
     else:
         value = _score(run, measure, measure)
     return float(value) if math.isfinite(value) else math.nan
@@ -48,12 +63,23 @@ def _score(run: Run, name: str, measure: str) -> float:
 
 
 def _mean_of_curve(run: Run, name: str, measure: str) -> float:
+    curve = _curve(run, name, measure)
+    return math.fsum(curve) / len(curve)
+
+
+def _curve(run: Run, name: str, measure: str) -> Sequence[float]:
     curve = run.curves.get(name)
     if not curve:
         raise ValueError(
             f"measure: expected a run with a curve of {name}, which {run.key} is not. Received: {measure=}"
         )
-    return math.fsum(curve) / len(curve)
+    return curve
+
+
+def _observed(run: Run, name: str, measure: str) -> Mapping[str, Any]:
+    if name not in run.observations:
+        raise ValueError(f"measure: expected a run that observed {name}, which {run.key} did not. Received: {measure=}")
+    return run.observations
 
 
 def _batches(run: Run) -> int:

@@ -10,6 +10,8 @@ from kmodels.verdicts import Comparison
 
 __all__ = ["effect_line", "number", "ours", "p_value", "reported"]
 
+_DECIMALS = {"%": 2, "s": 1, "images/s": 0, "GiB": 2, "thousand": 1, "million": 1}
+
 
 def number(value: float, measure: Measure, *, signed: bool = False) -> str:
     """Returns a value of a measure as text, without its unit; `diverged` where it is not finite.
@@ -26,7 +28,7 @@ def number(value: float, measure: Measure, *, signed: bool = False) -> str:
     """
     if not math.isfinite(value):
         return "diverged"
-    decimals = {"%": 2, "s": 1}.get(measure.unit, 4)
+    decimals = _DECIMALS.get(measure.unit, 4)
     text = f"{value * (100 if measure.unit == '%' else 1):{'+' if signed else ''}.{decimals}f}"
     return text if float(text) != 0 else text.lstrip("+-")
 

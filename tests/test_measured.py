@@ -48,3 +48,31 @@ def test_a_missing_score_is_said(measure):
 def test_a_missing_curve_is_said():
     with pytest.raises(ValueError, match="a run with a curve of loss"):
         measured(replace(run(), curves={}), "mean_train_loss")
+
+
+def test_speed_and_memory_are_those_of_the_run():
+    done = replace(run(), images_per_second=812.5, peak_memory_bytes=3 * 2**29)
+    assert measured(done, "images_per_second") == 812.5
+    assert measured(done, "peak_memory") == 1.5
+
+
+def test_the_best_epoch_is_that_of_the_curve():
+    done = replace(run(), curves={"val_accuracy": [0.5, 0.8, 0.7]})
+    assert measured(done, "best_validation_accuracy") == 0.8
+
+
+def test_observations_are_measured():
+    norms = {"layers": ["a", "b", "c", "d"], "kernel_sizes": [3, 1, 5, 0]}
+    seen = {"size": {"parameters": 131_127, "macs": 2_500_000}}
+    done = replace(run(), observations={**seen, "gradient_norms": {**norms, "norms": [[1, 7, 100, 7], [1, 7, 1, 7]]}})
+    assert measured(done, "parameters") == 131.127
+    assert measured(done, "macs") == 2.5
+    assert measured(done, "gradient_ratio") == pytest.approx(-1.0)  # the mean of -2 and 0, of a and c
+    gone = replace(run(), observations={"gradient_norms": {**norms, "norms": [[0.0, 7, 100, 7]]}})
+    assert math.isnan(measured(gone, "gradient_ratio"))
+
+
+@pytest.mark.parametrize("measure", ["gradient_ratio", "parameters", "macs"])
+def test_a_missing_observation_is_said(measure):
+    with pytest.raises(ValueError, match="measure: expected a run that observed"):
+        measured(run(), measure)
