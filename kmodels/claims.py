@@ -26,17 +26,24 @@ class Measure:
         unit: `%` for fractions shown as percent, else the unit as text (may be empty).
         higher_is_better: direction in which a claim's "better" points.
         spread: the value of a cell and seed is the standard deviation over folds, not the mean.
+        threshold: for epochs until something is reached, what: a validation accuracy in (0, 1]; 0 otherwise.
     """
 
     label: str
     unit: str
     higher_is_better: bool
     spread: bool = False
+    threshold: float = 0.0
 
 
 MEASURES: dict[str, Measure] = {
     "validation_accuracy": Measure("validation accuracy", "%", True),
     "test_accuracy": Measure("test accuracy", "%", True),
+    "test_accuracy_sampled": Measure("test accuracy, class drawn", "%", True),
+    "test_accuracy_training_mode": Measure("test accuracy, each image's own statistics", "%", True),
+    "test_accuracy_training_mode_sampled": Measure("test accuracy, own statistics and class drawn", "%", True),
+    "test_accuracy_lost": Measure("test accuracy lost by own statistics and drawing", "%", False),
+    "maximum_test_accuracy": Measure("test accuracy, maximum over the epochs", "%", True),
     "validation_loss": Measure("validation loss", "", False),
     "test_nll": Measure("test negative log-likelihood", "nats", False),
     "test_ece": Measure("test expected calibration error", "%", False),
@@ -49,6 +56,8 @@ MEASURES: dict[str, Measure] = {
     "loss_gap": Measure("training and validation loss, distance", "", False),
     "mean_train_loss": Measure("training loss, mean over the epochs", "", False),
     "train_loss_sum": Measure("training loss, sum over the last epoch's batches", "", False),
+    "validation_accuracy_swing": Measure("validation accuracy, mean change from epoch to epoch", "%", False),
+    "validation_loss_swing": Measure("validation loss, mean change from epoch to epoch", "", False),
     "seconds": Measure("training time", "s", False),
     "images_per_second": Measure("training images a second", "images/s", True),
     "peak_memory": Measure("peak memory", "GiB", False),
@@ -58,6 +67,13 @@ MEASURES: dict[str, Measure] = {
     "gradient_ratio": Measure("gradient norm, first over last convolution, log10, mean over the training", "", True),
     "parameters": Measure("trainable parameters", "thousand", False),
     "macs": Measure("multiply-accumulates an image", "million", False),
+}
+
+MEASURES |= {
+    f"epochs_to_{percent}": Measure(
+        f"epochs to {percent} % validation accuracy", "epochs", False, threshold=percent / 100
+    )
+    for percent in (50, 60, 70, 80, 85, 90, 95, 98, 99)
 }
 
 POINTS = 0.005

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kmodels.claims import MEASURES
 from kmodels.observations import gradient_ratio
 from kmodels.results import Run
 
@@ -19,7 +21,11 @@ def measured(run: Run, measure: str) -> float:
     values lie apart, without sign: with dropout or augmentation the training value is often the worse one.
     `mean_train_loss` is the mean of the training curve, smaller for a loss that falls faster. `train_loss_sum` is the
     last epoch's mean loss an image, times the number of batches: where the last batch is short, the sum of the batches'
-    own means differs from that by less than one batch's deviation. `peak_memory` is in GiB, of the process on a CPU
+    own means differs from that by less than one batch's deviation. `epochs_to_90` and its like are the first epoch,
+    counted from 1, whose validation accuracy reaches so many percent; one more than were trained where none does, which
+    flatters a run that never gets there. A swing is the mean distance between the validation values of an epoch and the
+    next. `maximum_test_accuracy` is the largest of a run that looked at the test images after every epoch, and
+    `test_accuracy_lost` what report C's way of testing costs. `peak_memory` is in GiB, of the process on a CPU
     and of PyTorch's allocations on a GPU: like `seconds` and `images_per_second` it compares runs of one machine alone.
     `gradient_ratio` is `kmodels.observations.gradient_ratio`; `parameters` are in thousands and `macs` in millions.
 
@@ -41,6 +47,16 @@ def measured(run: Run, measure: str) -> float:
         value = _mean_of_curve(run, "loss", measure)
     elif measure == "train_loss_sum":
         value = _score(run, "train_loss", measure) * _batches(run)
+    elif measure in MEASURES and MEASURES[measure].threshold:
+        curve = _curve(run, "val_accuracy", measure)
+        value = next((e for e, v in enumerate(curve, 1) if v >= MEASURES[measure].threshold), len(curve) + 1)
+    elif measure.endswith("_swing"):
+        value = _swing(_curve(run, measure.removesuffix("_swing").replace("validation", "val"), measure))
+    elif measure == "maximum_test_accuracy":
+        on_test = run.recipe["split"]["kind"] == "test"
+        value = max(_curve(run, "val_accuracy" if on_test else "test_accuracy", measure))
+    elif measure == "test_accuracy_lost":
+        value = _score(run, "test_accuracy", measure) - _score(run, "test_accuracy_training_mode_sampled", measure)
     elif measure == "best_validation_accuracy":
         value = max(_curve(run, "val_accuracy", measure))
     elif measure == "images_per_second":
@@ -80,6 +96,12 @@ def _observed(run: Run, name: str, measure: str) -> Mapping[str, Any]:
     if name not in run.observations:
         raise ValueError(f"measure: expected a run that observed {name}, which {run.key} did not. Received: {measure=}")
     return run.observations
+
+
+def _swing(curve: Sequence[float]) -> float:
+    """NaN for a single epoch."""
+    changes = [abs(after - before) for before, after in itertools.pairwise(curve)]
+    return math.fsum(changes) / len(changes) if changes else math.nan
 
 
 def _batches(run: Run) -> int:
