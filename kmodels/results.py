@@ -1,17 +1,15 @@
 """Runs as values and as files: one JSON file a run, named by the run's key, written atomically.
 
-A key is the hash of everything that can move a number, so asking twice trains once, and a changed default can never
-show a stale number. Nothing here imports Keras.
+Nothing here imports Keras.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +18,12 @@ import numpy as np
 
 from kmodels.atomic_file import write_atomically
 from kmodels.kept_predictions import Predictions, check_classes, pack, unpack
+from kmodels.kept_weights import KeptWeights
 from kmodels.run_fields import check_fields
-from kmodels.spec import Recipe
+from kmodels.run_key import hashed, run_key
 
 __all__ = ["FORMAT", "REVISION", "Predictions", "Run", "load_runs"]
-__all__ += ["read_run", "run_key", "write_run"]
+__all__ += ["read_run", "run_files", "run_key", "write_run"]
 
 FORMAT = 1
 """Version of the file format, stored in every file."""
@@ -59,6 +58,7 @@ class Run:
         predictions: what it said of the test images; None where the test set was not opened.
         validation_classes: class predicted for each validation image, uint8, in the data set's order; None where
             validation images are the test images.
+        weights: where the weights that were evaluated are kept, or what is known of them; None where nothing is.
         test_openings: one line for each time the test set was opened.
         seconds: wall-clock seconds of `build`, `fit`, `evaluate`; of runs that were trained at once, an equal share.
         images_per_second: training images over the seconds spent on training batches, without validation.
@@ -90,6 +90,7 @@ class Run:
     diverged: str = ""
     predictions: Predictions | None = None
     validation_classes: np.ndarray | None = None
+    weights: KeptWeights | None = None
     test_openings: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     images_per_second: float = 0.0
@@ -108,7 +109,8 @@ class Run:
     def as_dict(self) -> dict[str, Any]:
         """Returns the run as JSON-ready values."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        values["predictions"] = None if self.predictions is None else self.predictions.as_dict()
+        for name in ("predictions", "weights"):
+            values[name] = None if values[name] is None else values[name].as_dict()
         kept = self.validation_classes
         values["validation_classes"] = None if kept is None else pack(kept.astype("<u1"))
         return {"format": FORMAT, **values}
@@ -127,6 +129,8 @@ class Run:
         try:
             if kept["predictions"] is not None:
                 kept["predictions"] = Predictions.from_dict(kept["predictions"])
+            if kept.get("weights") is not None:
+                kept["weights"] = KeptWeights.from_dict(kept["weights"])
             if kept["validation_classes"] is not None:
                 kept["validation_classes"] = unpack(kept["validation_classes"], "<u1")
             run = cls(**kept)
@@ -139,83 +143,19 @@ class Run:
         return run
 
 
-# Recipe fields that came after the first committed run, with the value that means "as before": a field enters the key
-# only when it differs from that value, so adding one leaves every earlier key as it was.
-_NEUTRAL: dict[str, Any] = {
-    "schedule": {"kind": "constant"},
-    **dict.fromkeys(("momentum", "l2", "weight_decay"), 0.0),
-    "nesterov": False,
-    "clip_norm": None,
-    "validation_drop_last": False,
-    "restarts": [],
-    "keep": "last",
-    "patience": None,
-    "testing": "standard",
-    "observe": [],
-    "train_members": "jointly",
-}
-
 _RUN_NAME = re.compile(r"[0-9a-f]{20}\.json")
 _LARGEST = 2**26  # bytes of a run file: far more than ten thousand predictions and a thousand epochs take
 
 
-def run_key(
-    recipe: Recipe,
-    *,
-    data_digest: str,
-    seed: int,
-    fold: int,
-    backend: str,
-    revision: int,
-    pipeline: str = "memory",
-) -> str:
-    """Returns the identity of a run: 20 hexadecimal digits of a hash over all that can move its numbers.
-
-    Args:
-        recipe: the resolved recipe.
-        data_digest: sha256 of the data set's content.
-        seed: seed of the run.
-        fold: index of the validation part.
-        backend: Keras backend, such as `torch`.
-        revision: usually `REVISION`.
-        pipeline: `memory`, or `tfdata`, whose normalised floats may differ in the last bit.
-
-    Example:
-        >>> from kmodels.spec import Recipe, Split
-        >>> recipe = Recipe(model="lenet", dataset="digits", split=Split(kind="kfold", folds=2), epochs=1,
-        ...                 batch_size=8, learning_rate=0.1)
-        >>> key = run_key(recipe, data_digest="00", seed=0, fold=0, backend="torch", revision=1)
-        >>> len(key), key == run_key(recipe, data_digest="00", seed=1, fold=0, backend="torch", revision=1)
-        (20, False)
-    """
-    return _hashed(recipe.as_dict(), data_digest, seed, fold, backend, revision, pipeline)
-
-
-def _hashed(
-    recipe: Mapping[str, Any], digest: str, seed: int, fold: int, backend: str, revision: int, pipeline: str
-) -> str:
-    fields = {k: v for k, v in recipe.items() if k not in _NEUTRAL or v != _NEUTRAL[k]}
-    identity: dict[str, Any] = {
-        "recipe": fields,
-        "data": digest,
-        "seed": seed,
-        "fold": fold,
-        "backend": backend,
-        "revision": revision,
-    }
-    if pipeline != "memory":
-        identity["pipeline"] = pipeline
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:20]
-
-
 def write_run(run: Run, folder: Path) -> Path:
-    """Writes a run to `folder/<experiment>/<key>.json` and returns that path.
+    """Writes a run to `folder/<experiment>/<key>.json`, its weights beside it, and returns that path.
 
     Raises:
-        OSError: the file cannot be written; nothing is left behind.
+        OSError: a file cannot be written; nothing is left of that one.
     """
     path = folder / run.experiment / f"{run.key}.json"
+    if run.weights is not None and run.weights.content is not None:  # first, so that no run names what is not there
+        write_atomically(path.with_name(run.weights.file), run.weights.content)
     write_atomically(path, json.dumps(run.as_dict(), indent=1, sort_keys=True).encode() + b"\n")
     return path
 
@@ -232,7 +172,7 @@ def read_run(path: Path) -> Run:
     try:
         run = Run.from_dict(json.loads(path.read_text(encoding="utf-8")))
         asked = (run.data["digest"], run.seed, run.fold, run.backend, run.revision, run.pipeline)
-        key = _hashed(run.recipe, *asked)
+        key = hashed(run.recipe, *asked)
     except (ValueError, AttributeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: expected a run file. {type(error).__name__}: {error}") from error
     for name, value in (("key", run.key), ("key of its recipe, data, seed and fold", key)):
@@ -241,26 +181,38 @@ def read_run(path: Path) -> Run:
     return run
 
 
+def run_files(folder: Path) -> Iterator[tuple[Path, Run | ValueError]]:
+    """Yields each run file under `folder/*/` with its run, or with the error that says why it is none.
+
+    Only names that a run can have are looked at: other files there belong to others.
+
+    Args:
+        folder: the results folder; it need not exist.
+    """
+    for path in sorted(folder.glob("*/*.json")):
+        if _RUN_NAME.fullmatch(path.name):
+            try:
+                found: Run | ValueError = read_run(path)
+            except ValueError as error:
+                found = error
+            yield path, found
+
+
 def load_runs(folder: Path, warn: Callable[[str], None]) -> dict[str, Run]:
     """Returns all runs under `folder/*/`, by key.
 
     A damaged file is renamed to `<name>.damaged` and reported, so that it is trained again and can still be looked at.
-    Only names that a run can have are looked at: other files there belong to others.
 
     Args:
         folder: the results folder; it need not exist.
         warn: receives one line for each damaged file.
     """
     runs: dict[str, Run] = {}
-    for path in sorted(folder.glob("*/*.json")):
-        if not _RUN_NAME.fullmatch(path.name):
-            continue
-        try:
-            run = read_run(path)
-        except ValueError as error:
-            _set_aside(path, error, warn)
-            continue
-        runs[run.key] = run
+    for path, found in run_files(folder):
+        if isinstance(found, Run):
+            runs[found.key] = found
+        else:
+            _set_aside(path, found, warn)
     return runs
 
 
