@@ -1,8 +1,9 @@
-"""The networks from the command line: list them, look at one, ask a saved one about pictures.
+"""The networks from the command line, and the results: list, look at, ask about pictures, check.
 
 python -m kmodels models
 python -m kmodels summary resnet20
 python -m kmodels predict model.keras cat.png dog.jpg --dataset cifar10
+python -m kmodels verify D-1
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _BACKENDS = ("torch", "jax", "tensorflow")
 def run_command(argv: Sequence[str]) -> int:
     """Does what a command line asks and returns the exit status.
 
-    0 done, 2 a wrong value (one line on standard error says which), 130 interrupted.
+    0 done, 1 what was checked is not as it should be, 2 a wrong value (one line on standard error says which), 130
+    interrupted.
 
     Args:
         argv: the arguments after `python -m kmodels`.
@@ -35,7 +37,7 @@ def run_command(argv: Sequence[str]) -> int:
         backend = os.environ.get("KERAS_BACKEND", "torch")
         if backend not in _BACKENDS:
             raise _WrongUse(f"KERAS_BACKEND: expected one of {', '.join(_BACKENDS)}. Received: {backend!r}")
-        asked.do(asked)
+        status: int = asked.do(asked) or 0
         sys.stdout.flush()
     except (_WrongUse, ValueError) as error:
         print(f"kmodels: {' '.join(str(error).split())}", file=sys.stderr)
@@ -47,7 +49,8 @@ def run_command(argv: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:  # `| head` has seen enough; what Python flushes at its end must go somewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    return status
 
 
 class _WrongUse(Exception):
@@ -81,6 +84,16 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     ask.add_argument("--resize", choices=("pad", "bilinear"), default="pad", help="as trained (default: pad)")
     ask.add_argument("--top", type=int, default=3, metavar="N", help="most probable classes shown (default: 3)")
     ask.set_defaults(do=_predict)
+
+    check = commands.add_parser("verify", help="recompute a row's scores and verdict from its committed predictions")
+    what = check.add_mutually_exclusive_group(required=True)
+    what.add_argument("row", nargs="?", metavar="ROW", help="id of a row, such as A-1.2")
+    what.add_argument("--all", action="store_true", help="every stored run")
+    check.add_argument("--repaired", action="store_true", help="the repaired cells of the row's experiments as well")
+    check.add_argument("--weights", action="store_true", help="evaluate the kept weights instead (needs Keras)")
+    check.add_argument("--experiments", type=Path, default=Path("experiments"), metavar="DIR", help="the scripts")
+    check.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="the run files")
+    check.set_defaults(do=_verify)
     return parser.parse_args(argv)
 
 
@@ -136,6 +149,25 @@ def _predict(asked: argparse.Namespace) -> None:
         order = sorted(range(len(answer.probabilities)), key=lambda i: -answer.probabilities[i])[: asked.top]
         shown = (f"{names[i] if names else f'class {i}'} {answer.probabilities[i]:.1%}" for i in order)
         print(f"{image}: {', '.join(shown)}", flush=True)
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    from kmodels import verification
+    from kmodels.declarations import load_scripts
+
+    stored = verification.read_results(asked.results)
+    if asked.all:
+        found = verification.verify_all(stored)
+    else:
+        found = verification.verify_row(asked.row, load_scripts(asked.experiments), stored, repaired=asked.repaired)
+    if asked.weights:
+        from kmodels.weights_check import check_weights
+
+        return int(not check_weights(found, asked.results, say=print))
+    for line in verification.described(found, every_run=not asked.all):
+        print(line)
+    print(verification.conclusion(found))
+    return int(not found.same)
 
 
 def _known(name: str, known: Sequence[str] | dict) -> None:

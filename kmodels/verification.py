@@ -21,7 +21,8 @@ from kmodels.run_check import CheckedRun, check_run
 from kmodels.spec import Experiment
 from kmodels.stats import Runs
 
-__all__ = ["CellCheck", "Stored", "Verification", "near", "read_results", "row_ids", "verify_all", "verify_row"]
+__all__ = ["CellCheck", "Stored", "Verification", "conclusion", "described", "near", "read_results", "row_ids"]
+__all__ += ["verify_all", "verify_row"]
 
 _BACKENDS = ("torch", "jax", "tensorflow")
 _PIPELINES = ("memory", "tfdata")
@@ -222,6 +223,20 @@ def described(found: Verification, *, every_run: bool) -> Iterator[str]:
             yield ""
     yield from found.summary
     yield from (f"DIFFERENT: {line}" for line in found.differences)
+
+
+def conclusion(found: Verification) -> str:
+    """Returns the last line: how much was checked, and how it ended.
+
+    Example:
+        >>> conclusion(Verification((), (), ()))
+        'Nothing has been run yet: nothing to check.'
+    """
+    if found.differences:
+        return f"{found.runs} run{'' if found.runs == 1 else 's'} checked: {len(found.differences)} DIFFERENT."
+    if not found.runs:
+        return "Nothing has been run yet: nothing to check."
+    return f"{found.runs} run{'' if found.runs == 1 else 's'} checked: everything is as stored."
 
 
 _HEADING = f"  {'run':8}  seed  fold  {'score':19}  {'stored':>12}  {'recomputed':>12}  same"
