@@ -26,6 +26,7 @@ class Measure:
         unit: `%` for fractions shown as percent, else the unit as text (may be empty).
         higher_is_better: direction in which a claim's "better" points.
         spread: the value of a cell and seed is the standard deviation over folds, not the mean.
+        probabilities: needs the probabilities of test images, which runs over folds do not keep.
         threshold: for epochs until something is reached, what: a validation accuracy in (0, 1]; 0 otherwise.
     """
 
@@ -33,6 +34,7 @@ class Measure:
     unit: str
     higher_is_better: bool
     spread: bool = False
+    probabilities: bool = False
     threshold: float = 0.0
 
 
@@ -45,8 +47,8 @@ MEASURES: dict[str, Measure] = {
     "test_accuracy_lost": Measure("test accuracy lost by own statistics and drawing", "%", False),
     "maximum_test_accuracy": Measure("test accuracy, maximum over the epochs", "%", True),
     "validation_loss": Measure("validation loss", "", False),
-    "test_nll": Measure("test negative log-likelihood", "nats", False),
-    "test_ece": Measure("test expected calibration error", "%", False),
+    "test_nll": Measure("test negative log-likelihood", "nats", False, probabilities=True),
+    "test_ece": Measure("test expected calibration error", "%", False, probabilities=True),
     "train_loss": Measure("training loss", "", False),
     "train_accuracy": Measure("training accuracy", "%", True),
     "validation_accuracy_spread": Measure(
@@ -123,7 +125,8 @@ class Claim:
     """A statement over cells that the runs can confirm or refute, of exactly one kind.
 
     Attributes:
-        text: the statement in words, beginning with the row id it comes from.
+        text: the statement in words, beginning with the row id it comes from, or, for one of ours, with
+            `Repaired:` or `Beyond` and that id.
         measure: a key of `MEASURES`; its direction says what "better" means.
         order: cells from best to worst; every neighbour must beat the next.
         best: the first cell must beat each of the others.
@@ -180,6 +183,11 @@ class Claim:
             require(in_points, "margin", f"a number above 0 for {self.measure}", self.margin)
         else:
             require(0.0 < self.margin < math.inf, "margin", "a finite number above 0", self.margin)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is a statement of ours, and not a report's: claims of both are judged apart."""
+        return self.text.startswith(("Repaired:", "Beyond "))
 
     @property
     def kind(self) -> Kind:

@@ -28,6 +28,7 @@ class Comparison:
         fold_interval: interval over the folds of the only shared seed, corrected for their overlap; None otherwise.
         folds: how many folds it is over.
         points: whether the mean difference lies where the claim says; None where nothing has run.
+        unkept: runs of the two cells whose files lack what the measure needs.
     """
 
     better: str
@@ -38,6 +39,7 @@ class Comparison:
     fold_interval: Interval | None = None
     folds: int = 1
     points: bool | None = None
+    unkept: int = 0
 
 
 def compare(claim: Claim, samples: Mapping[str, Sample]) -> tuple[Comparison, ...]:
@@ -65,7 +67,8 @@ def _comparison(claim: Claim, first: str, second: str, samples: Mapping[str, Sam
         pairs = zip(one.folds[shared[0]], other.folds[shared[0]], strict=True)
         over_folds = corrected_resampled_interval([a - b for a, b in pairs], *sizes)
     points = None if test.effect is None else low < sign * test.effect < high
-    return Comparison(first, second, test, p_for, p_against, over_folds, one.wanted, points)
+    unkept = one.unkept + other.unkept
+    return Comparison(first, second, test, p_for, p_against, over_folds, one.wanted, points, unkept)
 
 
 def bounds(claim: Claim) -> tuple[float, float]:

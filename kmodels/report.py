@@ -187,7 +187,9 @@ def _line(experiment: Experiment, row: Row, sample: Sample, missing: Mapping[str
         estimate=found,
         verdict=verdict,
         reported=reported(row, measure),
-        ours=missing.get(row.cell, "not run yet") if found is None else ours(found, measure),
+        ours=missing.get(row.cell, "not kept" if sample.unkept else _not_run(experiment, row.cell))
+        if found is None
+        else ours(found, measure),
         spread="" if found is None or found.sd_folds is None else number(found.sd_folds, measure),
         word="" if row.reported is None and not row.id else verdict.word,
     )
@@ -195,6 +197,10 @@ def _line(experiment: Experiment, row: Row, sample: Sample, missing: Mapping[str
 
 def _entries(line: Line) -> tuple[str, ...]:
     return line.row.id or "–", line.cell, line.measure.label, line.reported, line.ours, line.spread, line.word
+
+
+def _not_run(experiment: Experiment, cell: str) -> str:
+    return "not run yet: needs a GPU" if experiment.recipe(cell).needs_gpu else "not run yet"
 
 
 def _reading(measures: Sequence[Measure], folds: int, all_folds: int) -> Iterator[str]:
@@ -256,7 +262,8 @@ def claim_lines(verdict: ClaimVerdict, quick: bool = False) -> ClaimLines:
         return ClaimLines(text, "", _direction(verdict), effects)
     detail = verdict.reason
     if verdict.p is not None and verdict.p_adjusted is not None:
-        over = f" ({p_value(verdict.p_adjusted)} after Holm's correction over {verdict.family} claims)"
+        whose = " of ours" if verdict.claim.ours else ""
+        over = f" ({p_value(verdict.p_adjusted)} after Holm's correction over {verdict.family} claims{whose})"
         detail = "; ".join(filter(None, (p_value(verdict.p) + (over if verdict.family > 1 else ""), detail)))
     return ClaimLines(text, verdict.word, detail, effects)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kmodels.checks import require
-from kmodels.claims import Claim, Row
+from kmodels.claims import MEASURES, Claim, Row
 from kmodels.recipe import Precision, Recipe, Schedule, Split
 
 __all__ = ["Experiment", "Precision", "Recipe", "Schedule", "Split", "grid"]
@@ -61,7 +61,8 @@ class Experiment:
         assumptions: settings that the report does not state, and what was chosen; shown under the table.
 
     Raises:
-        ValueError: a row or claim names an unknown cell, a name is taken twice, or a change is not one of the recipe's.
+        ValueError: a row or claim names an unknown cell or a measure that the cell's runs cannot have, a name is taken
+            twice, or a change is not one of the recipe's.
     """
 
     name: str
@@ -88,8 +89,12 @@ class Experiment:
         used = [r.cell for r in self.rows] + [cell for c in self.claims for pair in c.pairs() for cell in pair]
         for cell in used:
             require(cell in names, "cell", f"one of {', '.join(sorted(names))}", cell)
-        for cell in names:
-            self.recipe(cell)
+        folds = {cell: self.recipe(cell).split.folds for cell in names}
+        asked = [(r.measure, r.cell) for r in self.rows]
+        asked += [(c.measure, cell) for c in self.claims for pair in c.pairs() for cell in pair]
+        for measure, cell in asked:
+            kept = folds[cell] == 1 or not MEASURES[measure].probabilities
+            require(kept, "measure", f"one that runs over folds keep, as {cell!r} has {folds[cell]}", measure)
         if self.quick is not None:
             self.base.change(**self.quick)
 

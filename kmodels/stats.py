@@ -40,6 +40,7 @@ class Sample:
         spread: a seed's value is the standard deviation over its folds instead of their mean.
         train_images: images each run was trained on, 0 where unknown.
         validation_images: images in each run's validation part, 0 where unknown.
+        unkept: runs that were left out because their files lack what the measure needs.
     """
 
     folds: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Sample:
     spread: bool = False
     train_images: int = 0
     validation_images: int = 0
+    unkept: int = 0
 
     def values(self) -> dict[int, float]:
         """Returns one value a seed: the mean over its folds, or their standard deviation for a spread measure.
@@ -62,7 +64,7 @@ class Sample:
 
 
 def gather(runs: Runs, measure: str, folds: int) -> Sample:
-    """Returns the values of one measure, seed by seed.
+    """Returns the values of one measure, seed by seed; runs that did not keep the probabilities it needs are left out.
 
     Args:
         runs: the cell's runs; folds from `folds` on are left out.
@@ -78,6 +80,8 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
     folds = max(folds, 2) if spread else folds
     by_seed: dict[int, dict[int, float]] = {}
     wanted = {place: run for place, run in runs.items() if place[1] < folds}
+    if MEASURES[measure].probabilities:
+        wanted = {place: run for place, run in wanted.items() if run.diverged or measure in run.scores}
     for (seed, fold), run in sorted(wanted.items()):
         by_seed.setdefault(seed, {})[fold] = measured(run, measure.removesuffix("_spread") if spread else measure)
     some = next(iter(wanted.values())).data if wanted else {}
@@ -88,6 +92,7 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
         spread=spread,
         train_images=int(some.get("train_images", 0)),
         validation_images=int(some.get("validation_images", 0)),
+        unkept=sum(place[1] < folds for place in runs) - len(wanted),
     )
 
 

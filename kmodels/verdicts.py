@@ -75,6 +75,8 @@ def judge_row(reported: Reported | None, sample: Sample, measure: Measure) -> Ro
         'reproduced'
     """
     found = estimate(sample)
+    if found is None and sample.unkept:
+        return RowVerdict("cannot tell", _UNKEPT)
     if found is None:
         return RowVerdict("not run yet")
     if reported is None:
@@ -133,7 +135,7 @@ class ClaimVerdict:
         p: p value of the verdict's direction over all its pairs, before Holm's correction over the family; None where
             a pair could not be tested.
         p_adjusted: the same after the correction.
-        family: how many claims were judged together.
+        family: how many claims were judged together: a script's claims of the reports, or those of ours.
     """
 
     claim: Claim
@@ -146,7 +148,10 @@ class ClaimVerdict:
 
 
 def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[ClaimVerdict]:
-    """Returns the verdicts of claims that are judged together, with Holm's correction over them.
+    """Returns the verdicts of a script's claims, in their order, with Holm's correction over each of two families.
+
+    What the reports say is one family, what we say of the repaired cells the other: how many questions of our own a
+    script asks must not decide whether a report's claim is confirmed.
 
     A claim is confirmed only if each of its comparisons is significant in the claimed direction, so its p value is the
     largest of theirs (intersection-union test). It is refuted if any comparison is significant in the opposite
@@ -154,7 +159,7 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
     must be significant, and so many that fewer are left refute. Everything else is `cannot tell`.
 
     Args:
-        claims: all the claims of the family, those without runs included, with the comparisons of each.
+        claims: all the claims of the script, those without runs included, with the comparisons of each.
 
     Example:
         >>> claim = Claim(text="a beats b", best=["a", "b"])
@@ -163,6 +168,14 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
         >>> verdict.word, verdict.reason
         ('cannot tell', 'n = 2 seeds, 3 or more are needed')
     """
+    judged: dict[int, ClaimVerdict] = {}
+    for ours in (False, True):
+        family = {place: pair for place, pair in enumerate(claims) if pair[0].ours == ours}
+        judged |= zip(family, _judge_family(list(family.values())), strict=True)
+    return [judged[place] for place in range(len(claims))]
+
+
+def _judge_family(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[ClaimVerdict]:
     p_for = [partial_conjunction([c.p_for for c in pairs], claim.needed()) for claim, pairs in claims]
     p_against = [
         partial_conjunction([c.p_against for c in pairs], len(pairs) - claim.needed() + 1) for claim, pairs in claims
@@ -178,6 +191,8 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
             word = "confirmed"
         elif refute_all <= ALPHA:
             word, p, p_adjusted = "refuted", refute, refute_all
+        elif all(c.test.n == 0 for c in comparisons) and any(c.unkept for c in comparisons):
+            reason = _UNKEPT
         elif all(c.test.n == 0 for c in comparisons):
             word = "not run yet"
         else:
@@ -212,6 +227,9 @@ def _why_not(claim: Claim, comparisons: Sequence[Comparison]) -> str:
     if claim.kind == "no_better":
         return f"{claim.no_better[0]} may be better by the margin or not"
     return f"the difference between {', '.join(open_pairs)} may be chance"
+
+
+_UNKEPT = "its runs do not keep the probabilities that this needs"
 
 
 def _too_few(n: int) -> str:

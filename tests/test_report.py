@@ -225,3 +225,22 @@ def test_claim_on_spread_needs_folds_and_says_so_without_them():
     experiment = dataclasses.replace(EXPERIMENT, claims=[claim])
     assert table({ZERO: seeds([0.9]), HALF: seeds([0.8])}, experiment, "quick", 1).claims[0].detail == "not run yet"
     assert table(experiment=experiment).claims[0].effects[0].endswith("n = 3 seeds")
+
+
+def test_a_number_that_runs_did_not_keep_is_said_to_be_so():
+    rows = [Row("A-1", ZERO, Reported(0.05), "test_ece"), Row("A-2", FIFTH, None, "test_ece")]
+    base = EXPERIMENT.base.change(split=Split(kind="test"))
+    asked = dataclasses.replace(EXPERIMENT, base=base, rows=rows, claims=[], assumptions=[])
+    value = table({ZERO: {(0, 0): run(ZERO)}}, experiment=asked, folds=1)
+    shown = {row[0]: dict(zip(value.columns, row, strict=True)) for row in value.rows}
+    assert (shown["A-1"]["ours ± 95 % CI (n)"], shown["A-1"]["verdict"]) == ("not kept", "cannot tell")
+    assert shown["A-2"]["ours ± 95 % CI (n)"] == "not run yet"
+    assert "A-1, dropout=0.0: cannot tell: its runs do not keep the probabilities that this needs." in value.footnotes
+
+
+def test_claims_of_ours_are_named_as_such():
+    claims = [dataclasses.replace(EXPERIMENT.claims[0], text=f"Repaired: {n}") for n in range(2)]
+    experiment = dataclasses.replace(EXPERIMENT, claims=[*EXPERIMENT.claims, *claims])
+    details = [claim.detail for claim in table(experiment=experiment).claims]
+    assert "Holm" not in details[0]
+    assert "after Holm's correction over 2 claims of ours)" in details[1]

@@ -219,3 +219,17 @@ def test_a_task_lies_inside_its_split():
         Task(**values, fold=2)
     with pytest.raises(ValueError, match="seed"):
         Task(**{**values, "seed": -1}, fold=0)
+
+
+@pytest.mark.parametrize("measure", ["test_nll", "test_ece"])
+def test_runs_over_folds_cannot_be_asked_for_the_probabilities_that_they_do_not_keep(measure):
+    message = (
+        rf"measure: expected one that runs over folds keep, as 'dropout=0\.0' has 2. Received: measure='{measure}'"
+    )
+    with pytest.raises(ValueError, match=message):
+        experiment(rows=[Row("A-1", "dropout=0.0", measure=measure)])
+    claim = Claim(text="", measure=measure, best=["dropout=0.0", "dropout=0.5"])
+    with pytest.raises(ValueError, match=message):
+        experiment(claims=[claim])
+    held_out = recipe(split=Split(kind="holdout", validation_fraction=0.1))
+    assert experiment(base=held_out, claims=[claim]).claims == [claim]

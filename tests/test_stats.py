@@ -160,3 +160,14 @@ def test_the_page_on_statistics_shows_the_power_that_is_computed():
 
 def test_sample_values_keep_the_seeds():
     assert Sample(folds={3: (0.25, 0.75), 7: (0.5, 0.5)}, wanted=2).values() == {3: 0.5, 7: 0.5}
+
+
+def test_the_page_on_statistics_shows_what_so_many_seeds_find_in_points():
+    page = (Path(__file__).parents[1] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| ([\d.]+) points \|(.*)\|$", page, re.MULTILINE)
+    assert len(shown) == 5
+    for sd, rest in shown:
+        entries = [float(entry.split()[0]) for entry in rest.split("|")]
+        for n, needed, half in zip((3, 5, 10), entries[:3], entries[3:], strict=True):
+            assert power(needed + 0.005, float(sd), n) >= 0.8 > power(needed - 0.005, float(sd), n)
+            assert half == round(100 * power(0.5, float(sd), n))

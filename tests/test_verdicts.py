@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +8,7 @@ from hypothesis import strategies as st
 from simulated_runs import seeds
 
 from kmodels.claims import MEASURES, Claim, Reported
+from kmodels.declarations import load_scripts
 from kmodels.stats import Sample, gather
 from kmodels.verdicts import compare, judge_claims, judge_row
 
@@ -200,6 +204,44 @@ def test_holm_over_the_claims_of_a_script():
     assert "after Holm's correction over 2 claims" in together[0].reason
 
 
+def test_claims_of_ours_are_a_family_of_their_own():
+    pair = compare(PAIR, {"a": plain([0.81, 0.82, 0.83]), "b": plain([0.80] * 3)})  # p = 0.0371
+    ours = Claim(text="Repaired: a beats b", best=["a", "b"])
+    assert (ours.ours, PAIR.ours) == (True, False)
+    verdicts = judge_claims([(ours, pair), (PAIR, pair), (ours, pair)])
+    assert [v.claim for v in verdicts] == [ours, PAIR, ours]
+    assert [(v.word, v.family) for v in verdicts] == [("cannot tell", 2), ("confirmed", 1), ("cannot tell", 2)]
+    assert verdicts[1].p_adjusted == verdicts[1].p
+
+
+def test_of_each_family_at_most_5_in_100_scripts_confirm_anything_false():
+    ours = Claim(text="Repaired: a beats b", best=["a", "b"])
+    random = np.random.default_rng(5)
+    false = {True: 0, False: 0}
+    for _ in range(1500):
+        script = []
+        for claim in (PAIR, ours, PAIR, ours, ours):
+            samples = {cell: plain(random.normal(0.8, 0.002, 4)) for cell in "ab"}
+            script.append((claim, compare(claim, samples)))
+        for kind in false:
+            false[kind] += any(v.word == "confirmed" for v in judge_claims(script) if v.claim.ours == kind)
+    assert all(0.03 < count / 1500 < 0.07 for count in false.values())
+
+
+def test_runs_that_keep_no_probabilities_are_told_from_runs_that_are_not_there():
+    runs = seeds([0.1, 0.2, 0.3])  # of before there was a calibration error
+    lacking, none = gather(runs, "test_ece", 1), gather({}, "test_ece", 1)
+    assert (lacking.unkept, lacking.values(), none.unkept) == (3, {}, 0)
+    verdict = judge_row(Reported(0.05), lacking, MEASURES["test_ece"])
+    assert (verdict.word, verdict.reason) == ("cannot tell", "its runs do not keep the probabilities that this needs")
+    assert judge_row(Reported(0.05), none, MEASURES["test_ece"]).word == "not run yet"
+    claim = Claim(text="a is calibrated better", measure="test_ece", best=["a", "b"])
+    judged = judge_claims([(claim, compare(claim, {"a": lacking, "b": lacking}))])[0]
+    assert (judged.word, judged.reason, judged.p) == ("cannot tell", verdict.reason, None)
+    some = gather({**runs, **seeds([0.3], measure="test_ece")}, "test_ece", 1)
+    assert (some.values(), some.unkept) == ({0: 0.3}, 2)
+
+
 def test_no_claims_no_verdicts():
     assert judge_claims([]) == []
 
@@ -239,3 +281,9 @@ def test_a_bound_that_a_true_draw_kept_or_broke_is_rarely_judged_wrongly():
         word = judge_row(Reported(0.805, 0.0, "at least"), plain(row[:-1]), ACCURACY).word
         wrong += word == ("not reproduced" if row[-1] >= 0.805 else "reproduced")
     assert wrong / 3000 < 0.035
+
+
+def test_every_declared_claim_is_a_reports_or_says_that_it_is_ours():
+    for script in load_scripts(Path(__file__).parents[1] / "experiments"):
+        for claim in (claim for experiment in script.experiments for claim in experiment.claims):
+            assert claim.ours or re.match(r"[A-E](-|:|,| )", claim.text), claim.text
