@@ -126,7 +126,7 @@ class Claim:
 
     Attributes:
         text: the statement in words, beginning with the row id it comes from, or, for one of ours, with
-            `Repaired:` or `Beyond` and that id.
+            `Repaired:`, `Ours:` or `Beyond` and that id.
         measure: a key of `MEASURES`; its direction says what "better" means.
         order: cells from best to worst; every neighbour must beat the next.
         best: the first cell must beat each of the others.
@@ -187,7 +187,7 @@ class Claim:
     @property
     def ours(self) -> bool:
         """Whether it is a statement of ours, and not a report's: claims of both are judged apart."""
-        return self.text.startswith(("Repaired:", "Beyond "))
+        return self.text.startswith(("Repaired:", "Beyond ", "Ours:"))
 
     @property
     def kind(self) -> Kind:

@@ -283,7 +283,7 @@ def test_a_bound_that_a_true_draw_kept_or_broke_is_rarely_judged_wrongly():
     assert wrong / 3000 < 0.035
 
 
-def test_every_declared_claim_is_a_reports_or_says_that_it_is_ours():
+def test_every_declared_claim_begins_with_a_report_or_says_that_it_is_ours():
     for script in load_scripts(Path(__file__).parents[1] / "experiments"):
         for claim in (claim for experiment in script.experiments for claim in experiment.claims):
             assert claim.ours or re.match(r"[A-E](-|:|,| )", claim.text), claim.text
