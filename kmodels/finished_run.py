@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,12 +11,14 @@ import numpy as np
 
 from kmodels import environment
 from kmodels.kept_predictions import STEPS
+from kmodels.kept_weights import keep
 from kmodels.results import REVISION, Predictions, Run
 from kmodels.scoring import scores_on_test
 from kmodels.task_data import TaskData
+from kmodels.tasks import Task
 from kmodels.torch_step.device import device_of
 
-__all__ = ["finished_run"]
+__all__ = ["finished_run", "named_weights"]
 
 
 def finished_run(
@@ -24,8 +26,12 @@ def finished_run(
     *,
     curves: Mapping[str, Sequence[float]],
     diverged: str,
+    epoch: int | None = None,
     validation: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
+    further: Mapping[str, float] | None = None,
+    observations: Mapping[str, Any] | None = None,
+    weights: Callable[[], Sequence[tuple[str, np.ndarray]]] | None = None,
     seconds: Mapping[str, float],
     images_per_second: float,
     weight: Any,
@@ -37,8 +43,13 @@ def finished_run(
         data: what it was trained on.
         curves: per-epoch values by name; of the epochs before it diverged.
         diverged: see `Run`.
-        validation: logits `(images, classes)` of the last epoch's weights, and labels `(images,)`.
+        epoch: whose weights were evaluated, counted from 1; None for the last.
+        validation: logits `(images, classes)` of that epoch's weights, and labels `(images,)`.
         test: likewise, of all test images.
+        further: scores of other ways of testing, by name; None for none.
+        observations: see `Run`; None for none.
+        weights: returns those that were evaluated, as `named_weights` does; None where they are no one network's. They
+            are kept of one run of a cell, in the report protocol: the first seed's last fold.
         seconds: see `Run`.
         images_per_second: see `Run`.
         weight: a weight as the backend holds it, which tells the device.
@@ -47,9 +58,6 @@ def finished_run(
     task, dataset, backend = data.task, data.dataset, keras.backend.backend()
     held_classes = validation[0].argmax(axis=1).astype("uint8")
     predictions = _predictions(*test, keep_probability=task.recipe.split.folds == 1 and not diverged)
-    last = {} if diverged else {"train_loss": curves["loss"][-1], "train_accuracy": curves["accuracy"][-1]}
-    if not diverged:
-        last["validation_loss"] = curves["val_loss"][-1]
     device = device_of(weight, backend)
     return Run(
         key=data.key,
@@ -69,14 +77,17 @@ def finished_run(
             "num_classes": dataset.num_classes,
         },
         scores={
-            **last,
+            **({} if diverged else _scores_of_epoch(curves, epoch)),
             "validation_accuracy": float(np.mean(held_classes == validation[1])),
             **scores_on_test(predictions, test[1]),
+            **(further or {}),
         },
         curves=curves,
+        observations=observations or {},
         diverged=diverged,
         predictions=predictions,
         validation_classes=None if data.on_test else held_classes,
+        weights=keep(weights(), data.key) if weights is not None and _keeps_weights(task) and not diverged else None,
         test_openings=data.openings,
         seconds={name: round(value, 3) for name, value in seconds.items()},
         images_per_second=round(images_per_second, 1),
@@ -92,6 +103,32 @@ def finished_run(
         sources=environment.sources_digest(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def named_weights(model: Any, values: Sequence[Any] | None = None) -> list[tuple[str, np.ndarray]]:
+    """Returns name and values of each weight of a model, running statistics included, states of dropout not.
+
+    Args:
+        model: a built model.
+        values: of `model.variables`, where they are not the model's own.
+    """
+    held = [variable.value for variable in model.variables] if values is None else values
+    of_variable = {id(variable): value for variable, value in zip(model.variables, held, strict=True)}
+    found = [(weight.path, keras.ops.convert_to_numpy(of_variable[id(weight)])) for weight in model.weights]
+    # bfloat16 is no type of NumPy's own; float32 holds each of its values exactly
+    return [(name, value if value.dtype.kind in "biuf" else value.astype("float32")) for name, value in found]
+
+
+def _keeps_weights(task: Task) -> bool:
+    return task.protocol == "report" and task.seed == 0 and task.fold == task.recipe.split.folds - 1
+
+
+def _scores_of_epoch(curves: Mapping[str, Sequence[float]], epoch: int | None) -> dict[str, float]:
+    names = {"train_loss": "loss", "train_accuracy": "accuracy", "validation_loss": "val_loss"}
+    at = -1 if epoch is None else epoch - 1
+    # an ensemble of members that were trained apart has no curves of its own
+    found: dict[str, float] = {name: curves[curve][at] for name, curve in names.items() if curve in curves}
+    return found if epoch is None else {**found, "kept_epoch": epoch}
 
 
 def _predictions(logits: np.ndarray, labels: np.ndarray, *, keep_probability: bool) -> Predictions:

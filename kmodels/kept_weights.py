@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,22 +64,22 @@ class KeptWeights:
         return cls(values["sha256"], values["bytes"], values["file"])
 
 
-def keep(arrays: Mapping[str, np.ndarray], key: str) -> KeptWeights:
+def keep(arrays: Sequence[tuple[str, np.ndarray]], key: str) -> KeptWeights:
     """Returns the file of some weights, or its sha256 alone where it is larger than `LARGEST`.
 
     The file is NumPy's `.npz`, not compressed: its bytes depend on names, shapes and values alone.
 
     Args:
-        arrays: weights by name, in the network's order.
+        arrays: name and values of each weight, in the network's order; names may repeat.
         key: of the run.
 
     Example:
-        >>> kept = keep({"dense/kernel": np.zeros((2, 3), "float32")}, "0" * 20)
+        >>> kept = keep([("dense/kernel", np.zeros((2, 3), "float32"))], "0" * 20)
         >>> kept.file, kept.bytes == len(kept.content)
         ('00000000000000000000.npz', True)
     """
     stream = io.BytesIO()
-    numbered = {f"{number:04} {name}": array for number, (name, array) in enumerate(arrays.items())}
+    numbered = {f"{number:04} {name}": array for number, (name, array) in enumerate(arrays)}
     np.savez(stream, **numbered)  # type: ignore[arg-type]
     content = stream.getvalue()
     digest = hashlib.sha256(content).hexdigest()
@@ -88,8 +88,8 @@ def keep(arrays: Mapping[str, np.ndarray], key: str) -> KeptWeights:
     return KeptWeights(digest, len(content), f"{key}.npz", content)
 
 
-def read_weights(path: Path, kept: KeptWeights) -> dict[str, np.ndarray]:
-    """Returns the weights in a file, by name, in the network's order.
+def read_weights(path: Path, kept: KeptWeights) -> list[tuple[str, np.ndarray]]:
+    """Returns name and values of each weight in a file, in the network's order.
 
     Args:
         path: the file.
@@ -110,6 +110,6 @@ def read_weights(path: Path, kept: KeptWeights) -> dict[str, np.ndarray]:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("an array is compressed")  # and might unpack to any size
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name.partition(" ")[2]: arrays[name] for name in arrays.files}
+            return [(name.partition(" ")[2], arrays[name]) for name in arrays.files]
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise ValueError(f"{path}: expected arrays as NumPy stores them. {error}") from error
