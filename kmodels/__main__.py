@@ -9,6 +9,7 @@ python -m kmodels verify D-1
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -49,6 +50,9 @@ def run_command(argv: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:  # `| head` has seen enough; what Python flushes at its end must go somewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"kmodels: {error}", file=sys.stderr)
+        return 1
         return 0
     return status
 
@@ -69,6 +73,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
     table = commands.add_parser("models", help="table of the networks: parameters, cost, input, where they stand")
     table.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
+    table.add_argument("--json", type=Path, metavar="FILE", help="write what there is to say of them to a file instead")
     table.set_defaults(do=_models)
 
     summary = commands.add_parser("summary", help="one network, layer by layer")
@@ -94,6 +99,19 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     check.add_argument("--experiments", type=Path, default=Path("experiments"), metavar="DIR", help="the scripts")
     check.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="the run files")
     check.set_defaults(do=_verify)
+
+    site = commands.add_parser(
+        "report", help="a static site, or README's results, from the stored runs; trains nothing"
+    )
+    site.add_argument("--experiments", type=Path, default=Path("experiments"), metavar="DIR", help="folder of scripts")
+    site.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="stored runs (default: results)"
+    )
+    site.add_argument(
+        "--out", type=Path, default=Path("site"), metavar="DIR", help="where the site goes (default: site)"
+    )
+    site.add_argument("--readme", type=Path, metavar="FILE", help="rewrite the results in this file instead of a site")
+    site.set_defaults(do=_report)
     return parser.parse_args(argv)
 
 
@@ -110,6 +128,9 @@ def _models(asked: argparse.Namespace) -> None:
     names = asked.names or list(MODELS)
     for name in names:
         _known(name, MODELS)
+    if asked.json is not None:
+        _write_outlines(names, asked.json)
+        return
     wide = max(len(name) for name in names)
     before = f"{'name':{wide}}  {'parameters':>11}  {'MACs':>7}  {'input':>9}  "
     room = max(shutil.get_terminal_size().columns - len(before), 16)
@@ -163,11 +184,30 @@ def _verify(asked: argparse.Namespace) -> int:
     if asked.weights:
         from kmodels.weights_check import check_weights
 
-        return int(not check_weights(found, asked.results, say=print))
+        runs = (checked.run for cell in found.cells for checked in cell.runs)
+        return int(not check_weights(runs, asked.results, say=print))
     for line in verification.described(found, every_run=not asked.all):
         print(line)
     print(verification.conclusion(found))
     return int(not found.same)
+
+
+def _write_outlines(names: Sequence[str], path: Path) -> None:
+    from kmodels.atomic_file import write_atomically
+    from kmodels.models.outline import outline
+
+    text = ",\n".join(json.dumps(outline(name), sort_keys=True) for name in names)
+    write_atomically(path, f"[\n{text}\n]\n".encode())
+
+
+def _report(asked: argparse.Namespace) -> None:
+    from kmodels.publishing import publish_site, refresh_readme
+
+    if asked.readme is not None:
+        refresh_readme(asked.readme, asked.experiments, asked.results)
+        print(f"written: {asked.readme}")
+    else:
+        print(f"written: {publish_site(asked.experiments, asked.results, asked.out)}")
 
 
 def _known(name: str, known: Sequence[str] | dict) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-__all__ = ["ClaimLines", "Table", "to_markdown", "to_rich"]
+__all__ = ["ClaimLines", "Table", "markdown_table", "to_markdown", "to_rich"]
 
 _STYLES = {
     "reproduced": "green",
@@ -107,13 +107,7 @@ def to_markdown(table: Table) -> str:
         - note
         <BLANKLINE>
     """
-    lines = [
-        f"### {_escaped(table.title)}",
-        "",
-        _markdown_row(table.columns),
-        _markdown_row(["---"] * len(table.columns)),
-    ]
-    lines += [_markdown_row(map(_escaped, row)) for row in table.rows]
+    lines = [f"### {_escaped(table.title)}", "", markdown_table(table.columns, table.rows)]
     if table.claims:
         lines.append("")
     for claim in table.claims:
@@ -122,6 +116,17 @@ def to_markdown(table: Table) -> str:
         lines += [f"  - {_escaped(line)}" for line in claim.effects]
     lines += ["", *(f"- {_escaped(note)}" for note in table.footnotes)]
     return "\n".join(lines) + "\n"
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns headings and rows alone, as Markdown without a newline at its end.
+
+    Args:
+        columns: headings, taken as they are.
+        rows: one entry a column each, escaped here.
+    """
+    lines = [_markdown_row(columns), _markdown_row(["---"] * len(columns))]
+    return "\n".join([*lines, *(_markdown_row(map(_escaped, row)) for row in rows)])
 
 
 def _markdown_row(entries: Iterable[str]) -> str:

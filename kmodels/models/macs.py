@@ -8,7 +8,7 @@ import keras
 
 from kmodels.initial_weights import layer_paths
 
-__all__ = ["count_macs"]
+__all__ = ["count_macs", "layer_macs"]
 
 
 def count_macs(model: keras.Model) -> int:
@@ -31,10 +31,19 @@ def count_macs(model: keras.Model) -> int:
         >>> count_macs(lenet((32, 32, 1), 10))
         579240
     """
-    return sum(_layer_macs(path, layer) for path, layer in layer_paths(model))
+    return sum(layer_macs(path, layer) for path, layer in layer_paths(model))
 
 
-def _layer_macs(path: str, layer: keras.layers.Layer) -> int:
+def layer_macs(path: str, layer: keras.layers.Layer) -> int:
+    """Returns the multiply-accumulate operations of one layer an image.
+
+    Args:
+        path: what the layer is called in the error.
+        layer: a layer of a built model, used once.
+
+    Raises:
+        ValueError: a layer of a kind that multiplies by a kernel otherwise than Dense and Conv2D.
+    """
     kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return 0

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
 from kmodels.models.macs import count_macs
 from kmodels.models.registry import build
 
-__all__ = ["Size", "size_of"]
+__all__ = ["Size", "size_of", "without_weights"]
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,38 @@ def size_of(
         >>> size_of("resnet20")
         Size(trainable=269722, statistics=1376, macs=40551040, input_shape=(32, 32, 3))
     """
+    return without_weights(_size, name, input_shape, num_classes, **model_args)
 
-    def count() -> Size:
+
+def without_weights(
+    look: Callable[[keras.Model], Found],
+    name: str,
+    input_shape: tuple[int, int, int] | None = None,
+    num_classes: int | None = None,
+    **model_args: Any,
+) -> Found:
+    """Returns what a function says of a network whose weights have shapes and no values; see `size_of`.
+
+    Args:
+        look: what to ask of the model; it must not ask for a weight's value.
+        name: a key of `kmodels.models.MODELS`.
+        input_shape: `(height, width, channels)`; None for the preset's.
+        num_classes: number of classes, 2 or more; None for the preset's.
+        **model_args: arguments of the preset's builder, in place of the preset's own.
+    """
+
+    def ask() -> Found:
         with keras.StatelessScope(initialize_variables=False):
-            model = build(name, input_shape, num_classes, **model_args)
-        trainable, statistics = (
-            sum(math.prod(weight.shape) for weight in weights)
-            for weights in (model.trainable_weights, model.non_trainable_weights)
-        )
-        return Size(trainable, statistics, count_macs(model), tuple(model.input_shape[1:]))
+            return look(build(name, input_shape, num_classes, **model_args))
 
     # Keras keeps a list, one a thread, of weights that still wait for values: it goes with the thread.
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(count).result()
+        return thread.submit(ask).result()
+
+
+def _size(model: keras.Model) -> Size:
+    trainable, statistics = (
+        sum(math.prod(weight.shape) for weight in weights)
+        for weights in (model.trainable_weights, model.non_trainable_weights)
+    )
+    return Size(trainable, statistics, count_macs(model), tuple(model.input_shape[1:]))

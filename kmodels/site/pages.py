@@ -1,0 +1,232 @@
+"""The pages as text: templates filled with what is known. Everything that comes from outside is escaped."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from kmodels.measured import measured
+from kmodels.results import Run
+from kmodels.site import rows
+from kmodels.site.classes import ClassScores, Labels, class_scores
+from kmodels.site.evidence import Evidence, Part, changes, measures, settings
+from kmodels.site.figures import Figure
+from kmodels.site.networks import Network
+from kmodels.site.studies import DeclaredStudy, FoundStudy
+from kmodels.wording import number
+
+__all__ = ["Known", "pages", "source"]
+
+_SYMBOLS = {
+    **dict.fromkeys(("reproduced", "confirmed"), "✓"),
+    **dict.fromkeys(("not reproduced", "refuted"), "✗"),
+    "better": "▲",
+    "cannot tell": "?",
+    "not reported": "–",
+    "not run yet": "○",
+}
+_CLAIM_VERDICTS = ("confirmed", "refuted", "cannot tell", "not run yet")
+_ASSUMED = "Assumed, as the report does not say: "
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that pages are made of.
+
+    Attributes:
+        scripts: the experiments and what their runs say.
+        networks: every network.
+        declared: the studies that scripts declare.
+        studies: those that have results.
+        labels: name of a data set -> its test labels, or None where they cannot be had.
+        figures: an experiment -> its figures.
+        results: link from the site's folder to the results folder; None where there is none.
+    """
+
+    scripts: Sequence[Evidence]
+    networks: Sequence[Network]
+    declared: Sequence[DeclaredStudy]
+    studies: Sequence[FoundStudy]
+    labels: Callable[[str], Labels | None]
+    figures: Callable[[Part], Sequence[Figure]]
+    results: str | None
+
+
+def pages(known: Known) -> Iterator[tuple[str, bytes]]:
+    """Yields each file of the site: its path within the site, and its content.
+
+    The same `known` always gives the same bytes.
+    """
+    environment = _environment()
+
+    def page(path: str, template: str, **context: Any) -> tuple[str, bytes]:
+        root = "../" * path.count("/")
+        text = environment.get_template(template).render(root=root, results=known.results, **context)
+        return path, text.encode()
+
+    for name in ("style.css", "table.js"):
+        yield name, source(name)
+    yield page("index.html", "index.html", **_front(known.scripts))
+    for each in known.scripts:
+        shown = [_section(part, known) for part in each.parts]
+        yield from ((f"figures/{figure.name}.svg", figure.svg) for section in shown for figure in section["figures"])
+        about = _paragraphs(each.script.about)
+        yield page(f"experiments/{each.script.name}.html", "experiment.html", each=each, about=about, sections=shown)
+    yield page("models.html", "models.html", networks=known.networks)
+    for network in known.networks:
+        uses = list(_uses(network.name, known.scripts))
+        yield page(f"models/{network.name}.html", "model.html", network=network, uses=uses)
+    for study in known.studies:
+        for name, svg in study.figures.items():
+            yield f"figures/tuning-{study.name}-{name}.svg", svg
+        if study.csv is not None:
+            yield f"tuning/{study.name}.csv", study.csv
+    waiting = [one for one in known.declared if one.name not in {study.name for study in known.studies}]
+    yield page("tuning.html", "tuning.html", studies=known.studies, waiting=waiting)
+
+
+def source(name: str) -> bytes:
+    """Returns a file of this package, such as `style.css`."""
+    return resources.files("kmodels.site").joinpath(name).read_bytes()
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kmodels.site"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "link": lambda path: quote(str(path), safe="/"),
+        "slug": lambda word: str(word).replace(" ", "-"),
+        "symbol": lambda word: _SYMBOLS.get(word, ""),
+        "short": _short,
+    }
+    environment.globals["shortened"] = rows.shortened
+    return environment
+
+
+def _short(count: int) -> str:
+    """A count with three digits and the power of ten that it stands before."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            value = count / size
+            return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
+    return str(count)
+
+
+def _front(scripts: Sequence[Evidence]) -> dict[str, Any]:
+    found, claims = rows.report_rows(scripts), rows.report_claims(scripts)
+    counted = {
+        run.key: run for each in scripts for part in each.parts for runs in part.counted.values() for run in runs
+    }
+    return {
+        "rows": found,
+        "claims": claims,
+        "scripts": scripts,
+        "verdicts": rows.VERDICTS,
+        "counts": Counter(row.line.word for row in found),
+        "by_report": rows.by_report(found),
+        "claim_verdicts": _CLAIM_VERDICTS,
+        "claim_counts": Counter(claim.verdict for claim in claims),
+        "run_count": len(counted),
+        "hours": sum(sum(run.seconds.values()) for run in counted.values()) / 3600,
+        "have_run": sum(row.has_run for row in found),
+        "rows_run": rows.rows_run(found),
+    }
+
+
+def _paragraphs(about: str) -> list[tuple[str, str]]:
+    """A docstring after its first line: (kind, text), commands apart from prose."""
+    blocks = [block for block in about.partition("\n")[2].split("\n\n") if block.strip()]
+    return [
+        ("commands", "\n".join(line.strip() for line in block.strip("\n").splitlines()))
+        if all(line.startswith("    ") for line in block.strip("\n").splitlines())
+        else ("prose", " ".join(block.split()))
+        for block in blocks
+    ]
+
+
+def _section(part: Part, known: Known) -> dict[str, Any]:
+    """What a script's page says of one experiment."""
+    experiment, counted = part.experiment, part.counted
+    notes = [note for note in part.table.footnotes if not note.startswith((_ASSUMED, "Made by: "))]
+    return {
+        "part": part,
+        "name": experiment.name,
+        "rows": [line.row.id for line in part.lines if line.row.id],
+        "run_rows": sorted({line.row.id for line in part.lines if line.row.id and line.estimate is not None}),
+        "command": part.table.footnotes[-1].removeprefix("Made by: "),
+        "notes": notes,
+        "figures": known.figures(part),
+        "base": settings(experiment.base),
+        "changes": {cell: changes(experiment.base, experiment.recipe(cell)) for cell in experiment.all_cells()},
+        "models": {cell: experiment.recipe(cell).model for cell in experiment.all_cells()},
+        "measures": measures(part),
+        "measure_names": _measure_names(part),
+        "runs": {cell: [_run_line(run, part) for run in runs] for cell, runs in counted.items()},
+        "run_count": sum(map(len, counted.values())),
+        "classes": _classes(part, counted, known),
+    }
+
+
+def _measure_names(part: Part) -> list[str]:
+    return list(dict.fromkeys(line.measure.label for line in part.lines))
+
+
+def _run_line(run: Run, part: Part) -> dict[str, Any]:
+    shown = {line.measure.label: (line.row.measure.removesuffix("_spread"), line.measure) for line in part.lines}
+    return {
+        "run": run,
+        "values": [number(measured(run, name), measure) for name, measure in shown.values()],
+        "minutes": f"{sum(run.seconds.values()) / 60:.1f}",
+        "commit": run.commit[:10],
+        "path": f"{run.experiment}/{run.key}.json",
+    }
+
+
+def _classes(part: Part, counted: Mapping[str, list[Run]], known: Known) -> dict[str, Any] | None:
+    """Scores per class of each cell, or why there are none; None where no run kept predictions."""
+    kept = {cell: [run for run in runs if run.predictions is not None] for cell, runs in counted.items()}
+    kept = {cell: runs for cell, runs in kept.items() if runs}
+    if not kept:
+        return None
+    scores: dict[str, ClassScores] = {}
+    missing = set()
+    for cell, runs in kept.items():
+        name = str(runs[0].data["name"])
+        labels = known.labels(name)
+        if labels is None:
+            missing.add(name)
+            continue
+        found = class_scores(runs, labels)
+        if found is not None:
+            scores[cell] = found
+    names = {found.names for found in scores.values()}
+    best = {
+        names_of: [
+            max((s.per_class[k] for s in scores.values() if s.names == names_of and not math.isnan(s.per_class[k])),
+                default=math.nan)
+            for k in range(len(names_of))
+        ]
+        for names_of in names
+    }  # fmt: skip
+    return {"scores": scores, "missing": sorted(missing), "best": best}
+
+
+def _uses(model: str, scripts: Iterable[Evidence]) -> Iterator[dict[str, Any]]:
+    for each in scripts:
+        for part in each.parts:
+            for cell in part.experiment.all_cells():
+                if part.experiment.recipe(cell).model == model:
+                    ids = [row.id for row in part.experiment.rows if row.cell == cell]
+                    yield {"script": each.script.name, "part": part, "cell": cell, "rows": list(dict.fromkeys(ids))}
