@@ -94,7 +94,9 @@ def check_run(run: Run, labels: Labels) -> CheckedRun:
         run: as it was read.
         labels: of the data set that the run names.
     """
-    by_curve = {name: curve for name, curve in _FROM_CURVES.items() if name in run.scores}
+    # an ensemble of members that were trained apart has no curves of its own
+    apart = run.recipe.get("train_members") == "apart"
+    by_curve = {name: curve for name, curve in _FROM_CURVES.items() if name in run.scores and not apart}
     scores = [_from_curve(run, name, curve) for name, curve in by_curve.items()]
     problems, found = _recomputed(run, labels)
     if found is not None:

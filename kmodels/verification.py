@@ -220,6 +220,9 @@ def described(found: Verification, *, every_run: bool) -> Iterator[str]:
         if every_run:
             yield _HEADING
             yield from (line for run in cell.runs for line in _scores(run))
+            unchecked = dict.fromkeys(name for run in cell.runs for name in run.unchecked)
+            if unchecked:
+                yield f"  not checked, as only training again could tell: {', '.join(unchecked)}"
             yield ""
     yield from found.summary
     yield from (f"DIFFERENT: {line}" for line in found.differences)
