@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from kmodels.report import Line
 from kmodels.site.evidence import Evidence, Part, natural
 from kmodels.tables import ClaimLines
+from kmodels.verdicts import ClaimVerdict
 
 __all__ = ["VERDICTS", "ReportClaim", "ReportRow", "by_report", "report_claims", "report_rows", "rows_run", "shortened"]
 
@@ -72,15 +73,19 @@ class ReportClaim:
     """One claim, and where it is answered."""
 
     words: ClaimLines
-    verdict: str
+    judged: ClaimVerdict
     part: Part
     script: str
 
     @property
-    def report(self) -> str:
-        """The report's letter; empty for what no report says."""
-        first = self.words.text.split(":")[0].split(",")[0].strip()
-        return first[0] if first[:1] in "ABCDE" and (len(first) == 1 or first[1] in "-, ") else ""
+    def ours(self) -> bool:
+        """Whether no report says it."""
+        return self.judged.claim.ours
+
+    @property
+    def verdict(self) -> str:
+        """The verdict."""
+        return self.judged.word
 
 
 def report_rows(found: Iterable[Evidence]) -> tuple[ReportRow, ...]:
@@ -98,10 +103,10 @@ def report_rows(found: Iterable[Evidence]) -> tuple[ReportRow, ...]:
 def report_claims(found: Iterable[Evidence]) -> tuple[ReportClaim, ...]:
     """Returns all claims, script by script."""
     return tuple(
-        ReportClaim(words, verdict.word, part, each.script.name)
+        ReportClaim(words, judged, part, each.script.name)
         for each in found
         for part in each.parts
-        for words, verdict in zip(part.table.claims, part.verdicts, strict=True)
+        for words, judged in zip(part.table.claims, part.verdicts, strict=True)
     )
 
 

@@ -48,7 +48,7 @@ for (const form of document.querySelectorAll("form.filter")) {
     for (const row of rows) {
       const fits =
         wanted.every((word) => texts.get(row).includes(word)) &&
-        ["report", "verdict"].every((name) => !asked.get(name) || row.dataset[name] === asked.get(name));
+        ["report", "said", "verdict"].every((name) => !asked.get(name) || row.dataset[name] === asked.get(name));
       row.hidden = !fits;
       shown += fits;
     }
