@@ -155,9 +155,9 @@ def _parts(split: Split, labels: Labels) -> list[np.ndarray | None]:
 
 def _from_curve(run: Run, name: str, curve: str) -> CheckedScore:
     """A score that is one of a curve's values: of the epoch that was kept, or of the last."""
-    values, kept = run.curves.get(curve, ()), run.scores.get("kept_epoch", 0)
-    stored, there = run.scores[name], len(values) >= max(kept, 1)
-    value = float(values[int(kept) - 1]) if there else None
+    values, stored = run.curves.get(curve, ()), run.scores[name]
+    epoch = int(run.scores.get("kept_epoch", len(values)))
+    value = float(values[epoch - 1]) if 1 <= epoch <= len(values) else None
     return CheckedScore(name, stored, value, stored == value)
 
 

@@ -173,7 +173,7 @@ def verify_all(stored: Stored) -> Verification:
 def _checked(run: Run) -> CheckedRun:
     try:
         return check_run(run, labels_of(run.data["name"]))
-    except (ValueError, KeyError, DataError) as error:
+    except (ValueError, TypeError, KeyError, DataError) as error:
         return CheckedRun(run, (), tuple(run.scores), (f"data: expected a data set that is at hand. {error}",))
 
 

@@ -188,6 +188,7 @@ def test_the_epoch_that_was_kept_gives_the_losses():
     first = {"train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": 0.9, "kept_epoch": 1}
     assert check_run(rescored(make(), **first), MNIST).same
     assert not check_run(rescored(make(), **{**first, "kept_epoch": 3}), MNIST).same
+    assert not check_run(rescored(make(), **{**first, "kept_epoch": -2}), MNIST).same
     assert not check_run(rescored(make(), kept_epoch=1), MNIST).same
 
 
@@ -267,10 +268,11 @@ def test_every_run_is_checked_whether_a_row_asks_for_it_or_not(results):
     assert line.startswith(f"{path}: test_accuracy: stored 0.31, recomputed 0.")
 
 
-def test_data_that_nobody_knows_is_a_difference(results):
+@pytest.mark.parametrize("name", ["mine", ["mnist"], None])
+def test_data_that_nobody_knows_is_a_difference(results, name):
     digest = "1" * 64
     key = run_key(BASE, data_digest=digest, seed=0, fold=0, backend="torch", revision=REVISION)
-    write_run(make(key=key, data={"name": "mine", "digest": digest}), results)
+    write_run(make(key=key, data={"name": name, "digest": digest}), results)
     (line,) = verify_all(read_results(results)).differences
     assert "data: expected a data set that is at hand" in line
 
