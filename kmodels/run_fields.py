@@ -36,7 +36,12 @@ def _scores(value: Any) -> bool:
 
 def _data(value: Any) -> bool:
     counts = ("train_images", "validation_images", "test_images", "num_classes")
-    return _mapping(value) and all(_whole(value[name]) for name in counts if name in value)
+    texts = ("name", "digest", "source")
+    return (
+        _mapping(value)
+        and all(_whole(value[name]) for name in counts if name in value)
+        and all(_text(value[name]) for name in texts if name in value)
+    )
 
 
 def _curves(value: Any) -> bool:
@@ -60,7 +65,7 @@ _KINDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("a whole number, 0 or more", _whole, "seed fold peak_memory_bytes threads revision"),
     ("a finite number", _number, "images_per_second"),
     ("an object", _mapping, "recipe"),
-    ("an object, its counts whole numbers", _data, "data"),
+    ("an object, its counts whole numbers, name, digest and source texts", _data, "data"),
     ("finite numbers by name, validation_accuracy among them, accuracies in [0, 1]", _scores, "scores"),
     ("lists of finite numbers by name", _curves, "curves"),
     ("finite numbers by name", _seconds, "seconds"),
