@@ -79,7 +79,8 @@ def keep(arrays: Sequence[tuple[str, np.ndarray]], key: str) -> KeptWeights:
         ('00000000000000000000.npz', True)
     """
     stream = io.BytesIO()
-    numbered = {f"{number:04} {name}": array for number, (name, array) in enumerate(arrays)}
+    # in C's order, however they lie in memory, which differs between backends and is no property of the weights
+    numbered = {f"{number:04} {name}": np.array(array, order="C") for number, (name, array) in enumerate(arrays)}
     np.savez(stream, **numbered)  # type: ignore[arg-type]
     content = stream.getvalue()
     digest = hashlib.sha256(content).hexdigest()

@@ -37,6 +37,8 @@ def test_weights_come_back_by_name_and_in_order(stored):
 def test_the_same_weights_are_the_same_bytes_and_others_are_not():
     kept = keep(ARRAYS, KEY)
     assert keep([(name, array.copy()) for name, array in ARRAYS], KEY).content == kept.content
+    transposed = [(name, np.asfortranarray(array)) for name, array in ARRAYS]  # the same values, lying otherwise
+    assert keep(transposed, KEY).content == kept.content
     assert kept.sha256 == hashlib.sha256(kept.content).hexdigest()
     other = [*ARRAYS[:2], ("file", np.nextafter(ARRAYS[2][1], 4))]
     assert keep(other, KEY).sha256 != kept.sha256
