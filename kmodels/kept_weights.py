@@ -27,7 +27,7 @@ class KeptWeights:
 
     Attributes:
         sha256: of the file, 64 hexadecimal digits.
-        bytes: size of the file.
+        size: bytes of the file, `bytes` in the run's own file.
         file: its name, beside the run's own file; empty where the file was not kept.
         content: the file, of a run that has just been trained; None for one that was read, and where `file` is empty.
 
@@ -36,21 +36,21 @@ class KeptWeights:
     """
 
     sha256: str
-    bytes: int
+    size: int
     file: str = ""
     content: bytes | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)):
             raise ValueError(f"sha256: expected 64 hexadecimal digits. Received: sha256={self.sha256!r}")
-        if type(self.bytes) is not int or self.bytes < 0:
-            raise ValueError(f"bytes: expected a whole number, 0 or more. Received: bytes={self.bytes!r}")
+        if type(self.size) is not int or self.size < 0:
+            raise ValueError(f"bytes: expected a whole number, 0 or more. Received: bytes={self.size!r}")
         if not isinstance(self.file, str) or (self.file and not _NAME.fullmatch(self.file)):
             raise ValueError(f"file: expected a run's key and .npz, or nothing. Received: file={self.file!r}")
 
     def as_dict(self) -> dict[str, Any]:
         """Returns all but the content as JSON-ready values."""
-        return {"file": self.file, "sha256": self.sha256, "bytes": self.bytes}
+        return {"file": self.file, "sha256": self.sha256, "bytes": self.size}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> KeptWeights:
@@ -75,7 +75,7 @@ def keep(arrays: Sequence[tuple[str, np.ndarray]], key: str) -> KeptWeights:
 
     Example:
         >>> kept = keep([("dense/kernel", np.zeros((2, 3), "float32"))], "0" * 20)
-        >>> kept.file, kept.bytes == len(kept.content)
+        >>> kept.file, kept.size == len(kept.content)
         ('00000000000000000000.npz', True)
     """
     stream = io.BytesIO()
@@ -100,8 +100,8 @@ def read_weights(path: Path, kept: KeptWeights) -> list[tuple[str, np.ndarray]]:
         ValueError: the file is not the one that the run was stored with; the message names it.
         OSError: it cannot be read.
     """
-    if path.stat().st_size != kept.bytes:
-        raise ValueError(f"{path}: expected {kept.bytes} bytes. Received: {path.stat().st_size}")
+    if path.stat().st_size != kept.size:
+        raise ValueError(f"{path}: expected {kept.size} bytes. Received: {path.stat().st_size}")
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != kept.sha256:

@@ -223,4 +223,5 @@ def _right(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     if labels.ndim != 1 or not len(labels) or classes.shape != labels.shape:
         expected = "as many as predicted classes, one or more"
         raise ValueError(f"labels: expected {expected}. Received: shapes {labels.shape} and {classes.shape}")
-    return classes == labels
+    right: np.ndarray = classes == labels
+    return right

@@ -116,7 +116,7 @@ def check_weights(runs: Iterable[Run], results: Path, say: Callable[[str], None]
         assert run.weights is not None
         name = f"{run.experiment}/{run.key}, {run.cell}"
         if not run.weights.file:
-            say(f"{name}: {run.weights.bytes} bytes with sha256 {run.weights.sha256}, not kept")
+            say(f"{name}: {run.weights.size} bytes with sha256 {run.weights.sha256}, not kept")
             continue
         try:
             found = evaluate_weights(run, results / run.experiment, load(run.data["name"], report=lambda line: None))

@@ -47,7 +47,7 @@ def test_the_same_weights_are_the_same_bytes_and_others_are_not():
 def test_large_weights_are_known_by_their_digest_alone():
     kept = keep([("kernel", np.zeros(LARGEST // 4, "float32"))], KEY)  # its header makes the file larger than that
     assert (kept.file, kept.content) == ("", None)
-    assert kept.bytes > LARGEST
+    assert kept.size > LARGEST
     assert keep([("kernel", np.zeros(LARGEST // 4 - 200, "float32"))], KEY).file
 
 
@@ -59,7 +59,7 @@ def test_another_file_is_found_out(stored):
     with pytest.raises(ValueError, match=rf"{KEY}\.npz: expected sha256 {kept.sha256[:9]}"):
         read_weights(path, kept)
     path.write_bytes(content[:-1])
-    with pytest.raises(ValueError, match=rf"expected {kept.bytes} bytes"):
+    with pytest.raises(ValueError, match=rf"expected {kept.size} bytes"):
         read_weights(path, kept)
 
 
