@@ -50,10 +50,10 @@ def run_command(argv: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:  # `| head` has seen enough; what Python flushes at its end must go somewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"kmodels: {error}", file=sys.stderr)
         return 1
-        return 0
     return status
 
 

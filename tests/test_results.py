@@ -100,13 +100,16 @@ def test_every_recipe_field_moves_the_key():
         "restarts": (Restart(epochs=30, learning_rate=5e-4),),
         "keep": "best_accuracy",
         "testing": "report_c",
+        "observe": ("size",),
     }
     sgd = RECIPE.change(optimizer="sgd", momentum=0.9)  # what only SGD has
-    assert set(RECIPE.as_dict()) == {*other, "momentum", "nesterov", "patience"}
+    assert set(RECIPE.as_dict()) == {*other, "momentum", "nesterov", "patience", "train_members"}
     recipes = [RECIPE, *(RECIPE.change(**{name: value}) for name, value in other.items())]
     recipes += [sgd, sgd.change(momentum=0.5), sgd.change(nesterov=True)]
     best = RECIPE.change(keep="best_loss")
     recipes += [best, best.change(patience=0), best.change(patience=48)]
+    both = RECIPE.change(model_args={"members": ("lenet", "alexnet")})
+    recipes += [both, both.change(train_members="apart")]
     recipes += [RECIPE.change(restarts=(Restart(epochs=n, learning_rate=1e-3),)) for n in (30, 31)]
     assert len({run_key(recipe, **ASKED) for recipe in recipes}) == len(recipes)
 
