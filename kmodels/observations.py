@@ -31,7 +31,8 @@ def rounded(value: float) -> float | None:
         >>> rounded(0.0123456), rounded(float("inf"))
         (0.01235, None)
     """
-    return float(f"{value:.4g}") if math.isfinite(value) else None
+    near = float(f"{value:.4g}")  # of the very largest numbers infinite
+    return near if math.isfinite(near) else None
 
 
 def gradient_ratio(observations: Mapping[str, Any]) -> float:
@@ -74,7 +75,8 @@ def is_observations(value: Any) -> bool:
 
 
 def _gradient_norms(part: Mapping[str, Any]) -> bool:
-    layers, norms = part.get("layers"), part.get("norms")
+    layers: Any = part.get("layers")
+    norms = part.get("norms")
     if set(part) != {"layers", "kernel_sizes", "norms"} or not _texts(layers):
         return False
     sizes = part["kernel_sizes"]
@@ -84,7 +86,7 @@ def _gradient_norms(part: Mapping[str, Any]) -> bool:
 
 
 def _gates(part: Mapping[str, Any]) -> bool:
-    blocks = part.get("blocks")
+    blocks: Any = part.get("blocks")
     if set(part) != {"blocks", "mean", "sd", "between_classes", "within_classes"} or not _texts(blocks):
         return False
     if not all(_numbers(part[name], len(blocks)) for name in ("between_classes", "within_classes")):

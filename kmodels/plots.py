@@ -5,18 +5,16 @@ Matplotlib's object interface only: no global figure state, and Matplotlib is im
 
 from __future__ import annotations
 
-import hashlib
-import io
 import textwrap
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kmodels.atomic_file import write_atomically
+from kmodels.figures import COLOURS, KINDS, STYLES, figure_files, figure_settings, inputs_hash, is_current
 from kmodels.spec import Experiment
 from kmodels.stats import Runs
 
@@ -39,21 +37,6 @@ BAND = (
     "Band: ± 1 standard deviation over these runs (all seeds and folds), not a confidence interval."
 )
 """What the figures show, in words."""
-
-# Okabe and Ito's palette, safe for colour-blind readers, without its yellow, which is lost on white. Seven colours and
-# four styles together repeat after 28 cells only.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_STYLES = ("-", "--", "-.", ":")
-_SETTINGS: dict[Any, Any] = {
-    "svg.hashsalt": "kmodels",  # else the ids inside an SVG are random
-    "svg.fonttype": "none",  # text stays text: found by search and screen readers, the same bytes with any FreeType
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#dddddd",
-    "axes.axisbelow": True,
-}
-_LAST_BYTES = {"svg": b"</svg>\n", "png": b"IEND\xaeB`\x82"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +81,7 @@ def draw(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: 
     """
     from matplotlib.figure import Figure
 
-    with _settings():
+    with figure_settings():
         figure = Figure(figsize=(8, 7), layout="constrained")
         figure.suptitle("\n".join(textwrap.wrap(_title(experiment, note), 80)), fontsize=11, fontweight="bold")
         panels = figure.subplots(2, 2, sharex=True, sharey="row")
@@ -129,20 +112,9 @@ def draw(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: 
         return figure
 
 
-@contextmanager
-def _settings() -> Iterator[None]:
-    """Draws with our settings alone: a user's own configuration file must not change committed figures."""
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        yield
-
-
 def _draw_curve(axes: Axes, curve: Curve, index: int, label: str, scale: int) -> None:
     epochs = np.arange(1, len(curve.mean) + 1)
-    colour, style = _COLOURS[index % len(_COLOURS)], _STYLES[index % len(_STYLES)]
+    colour, style = COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)]
     marker = "o" if len(epochs) < 4 else ""  # one epoch would draw no line at all
     axes.plot(epochs, scale * curve.mean, color=colour, linestyle=style, marker=marker, markersize=4, label=label)
     if curve.sd is not None:
@@ -193,21 +165,12 @@ def render(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note
         folds: number of folds of the protocol.
         note: as for `draw`.
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
     inputs = fingerprint(experiment, runs, folds=folds, note=note)
     words = alt_text(experiment, runs, folds=folds, note=note)
-    svg, png = io.BytesIO(), io.BytesIO()
-    with _settings():
+    with figure_settings():
         figure = draw(experiment, runs, folds=folds, note=note)
         about = {"Title": _title(experiment, note), "Description": words, "Identifier": inputs}
-        FigureCanvasSVG(figure).print_figure(svg, format="svg", metadata={**about, "Date": None, "Creator": None})
-        figure.set_layout_engine("none")  # the layout just found is kept; finding it again takes as long as drawing
-        with matplotlib.rc_context({"savefig.dpi": 150}):
-            FigureCanvasAgg(figure).print_figure(png, format="png", metadata={**about, "Software": None})
-    return {"svg": svg.getvalue(), "png": png.getvalue()}
+        return figure_files(figure, about)
 
 
 def fingerprint(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: str = "") -> str:
@@ -221,7 +184,7 @@ def fingerprint(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int,
         folds: number of folds of the protocol.
         note: as for `draw`.
     """
-    parts = hashlib.sha256(Path(__file__).read_bytes())
+    parts = inputs_hash(__file__)
     parts.update(alt_text(experiment, runs, folds=folds, note=note).encode())
     for cell in experiment.all_cells():
         for name in PANELS:
@@ -249,21 +212,13 @@ def write_figures(
     Raises:
         OSError: a file cannot be written; the old one is left whole.
     """
-    paths = {kind: folder / f"{experiment.name}.{kind}" for kind in _LAST_BYTES}
+    paths = {kind: folder / f"{experiment.name}.{kind}" for kind in KINDS}
     if all(average(runs.get(cell, {}), name, folds) is None for cell in experiment.all_cells() for name in PANELS):
         for path in paths.values():
             path.unlink(missing_ok=True)
         return []
-    inputs = fingerprint(experiment, runs, folds=folds, note=note).encode()
-    if not all(_is_current(path, inputs, _LAST_BYTES[kind]) for kind, path in paths.items()):
+    inputs = fingerprint(experiment, runs, folds=folds, note=note)
+    if not all(is_current(path, inputs) for path in paths.values()):
         for kind, content in render(experiment, runs, folds=folds, note=note).items():
             write_atomically(paths[kind], content)
     return list(paths.values())
-
-
-def _is_current(path: Path, inputs: bytes, last: bytes) -> bool:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return False
-    return inputs in content and content.endswith(last)
