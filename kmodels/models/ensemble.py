@@ -11,11 +11,12 @@ from keras import ops
 
 from kmodels.models.checks import require
 
-__all__ = ["CombineLogits", "Rule", "ensemble"]
+__all__ = ["RULES", "CombineLogits", "Rule", "ensemble"]
 
 Rule = Literal["mean_logits", "mean_probabilities", "majority"]
 
-_RULES = ("mean_logits", "mean_probabilities", "majority")
+RULES: tuple[Rule, ...] = ("mean_logits", "mean_probabilities", "majority")
+"""Every rule."""
 
 
 def ensemble(members: Sequence[keras.Model], *, rule: Rule = "mean_logits", name: str = "ensemble") -> keras.Model:
@@ -50,7 +51,7 @@ def ensemble(members: Sequence[keras.Model], *, rule: Rule = "mean_logits", name
     Reference:
         Report A, listing "AGGNet" and row A-3.3.
     """
-    require(rule in _RULES, "rule", f"one of {', '.join(_RULES)}", rule)
+    require(rule in RULES, "rule", f"one of {', '.join(RULES)}", rule)
     require(isinstance(members, Sequence), "members", "2 or more models", getattr(members, "name", members))
     members = list(members)
     _require_alike(members)
@@ -98,7 +99,7 @@ class CombineLogits(keras.layers.Layer):
 
     def __init__(self, rule: Rule = "mean_logits", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        require(rule in _RULES, "rule", f"one of {', '.join(_RULES)}", rule)
+        require(rule in RULES, "rule", f"one of {', '.join(RULES)}", rule)
         self.rule = rule
 
     def __call__(self, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
