@@ -1,11 +1,12 @@
 """The device that is written down is the one that the weights lie on."""
 
+import sys
 from types import SimpleNamespace
 
 import keras
 import pytest
 
-from kmodels.torch_step.device import device_of
+from kmodels.torch_step.device import device_of, forget_peak_memory
 
 
 @pytest.mark.backend
@@ -15,6 +16,20 @@ def test_a_real_weight_says_where_it_lies():
     device = device_of(layer.kernel.value, keras.backend.backend())
     assert device.name.split(": ")[0] in ("CPU", "CUDA", "MPS", "GPU", "TPU")
     assert device.peak_memory_bytes > 50e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is that of the process")
+def test_the_peak_is_that_since_it_was_forgotten():
+    def peak():
+        return device_of(SimpleNamespace(device=SimpleNamespace(type="cpu")), "torch").peak_memory_bytes
+
+    forget_peak_memory("torch")
+    before = peak()
+    large = bytearray(2**28)
+    assert peak() - before > 2**27
+    del large
+    forget_peak_memory("torch")
+    assert peak() - before < 2**27
 
 
 class _OnJax:
