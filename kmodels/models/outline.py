@@ -25,7 +25,7 @@ def outline(name: str) -> dict[str, Any]:
     Example:
         >>> found = outline("lenet")
         >>> found["trainable"], found["macs"], [stage["output"] for stage in found["stages"]]
-        (83126, 885912, ['32x32', '16x16', '12x12', '6x6', 'vector'])
+        (83126, 886440, ['32x32', '16x16', '12x12', '6x6', 'vector'])
     """
     preset = MODELS[name]
     return {

@@ -60,7 +60,7 @@ def build_site(
         declared=declared,
         studies=found_studies(results),
         labels=labels,
-        figures=lambda part: tuple(figures(part, results)),
+        figures=lambda part: tuple(figures(part, results, folder / "figures")),
         results=_link(results, folder),
     )
     written = set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kmodels import report
-from kmodels.claims import MEASURES
+from kmodels.claims import MEASURES, Measure
 from kmodels.declarations import Script
 from kmodels.matching import match_runs
 from kmodels.results import Run
@@ -18,7 +18,7 @@ from kmodels.stats import Runs, estimate, gather
 from kmodels.verdicts import ClaimVerdict
 from kmodels.wording import ours
 
-__all__ = ["Change", "Evidence", "Part", "changes", "evidence", "measures", "natural", "settings"]
+__all__ = ["Change", "Evidence", "Part", "changes", "evidence", "measures", "named", "natural", "settings"]
 
 _BACKENDS = ("torch", "jax", "tensorflow")
 _PIPELINES = ("memory", "tfdata")
@@ -176,7 +176,7 @@ def settings(recipe: Recipe) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    if value is None:
+    if value is None or (isinstance(value, list | tuple) and not value):
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -193,7 +193,7 @@ def measures(part: Part) -> list[tuple[str, list[str]]]:
     for measure in MEASURES:
         values = [_measured(part, cell, measure) for cell in cells]
         if any(values):
-            found.append((_heading(measure), [value or "–" for value in values]))
+            found.append((named(MEASURES[measure]), [value or "–" for value in values]))
     return found
 
 
@@ -208,8 +208,13 @@ def _measured(part: Part, cell: str, measure: str) -> str:
     return "" if value is None else ours(value, MEASURES[measure])
 
 
-def _heading(name: str) -> str:
-    measure = MEASURES[name]
+def named(measure: Measure) -> str:
+    """Returns what is measured, with its unit.
+
+    Example:
+        >>> named(MEASURES["validation_accuracy"])
+        'validation accuracy (%)'
+    """
     return f"{measure.label} ({measure.unit})" if measure.unit else measure.label
 
 

@@ -16,7 +16,7 @@ from kmodels.measured import measured
 from kmodels.results import Run
 from kmodels.site import rows
 from kmodels.site.classes import ClassScores, Labels, class_scores
-from kmodels.site.evidence import Evidence, Part, changes, measures, settings
+from kmodels.site.evidence import Evidence, Part, changes, measures, named, settings
 from kmodels.site.figures import Figure
 from kmodels.site.networks import Network
 from kmodels.site.studies import DeclaredStudy, FoundStudy
@@ -172,15 +172,12 @@ def _section(part: Part, known: Known) -> dict[str, Any]:
         "changes": {cell: changes(experiment.base, experiment.recipe(cell)) for cell in experiment.all_cells()},
         "models": {cell: experiment.recipe(cell).model for cell in experiment.all_cells()},
         "measures": measures(part),
-        "measure_names": _measure_names(part),
+        "measure_names": list(dict.fromkeys(line.measure.label for line in part.lines)),
+        "measures_shown": list(dict.fromkeys(named(line.measure) for line in part.lines)),
         "runs": {cell: [_run_line(run, part) for run in runs] for cell, runs in counted.items()},
         "run_count": sum(map(len, counted.values())),
         "classes": _classes(part, counted, known),
     }
-
-
-def _measure_names(part: Part) -> list[str]:
-    return list(dict.fromkeys(line.measure.label for line in part.lines))
 
 
 def _run_line(run: Run, part: Part) -> dict[str, Any]:

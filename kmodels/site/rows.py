@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kmodels.report import Line
-from kmodels.site.evidence import Evidence, Part, natural
+from kmodels.site.evidence import Evidence, Part, named, natural
 from kmodels.tables import ClaimLines
 from kmodels.verdicts import ClaimVerdict
 
@@ -48,8 +48,7 @@ class ReportRow:
     @property
     def measure(self) -> str:
         """What is measured, with its unit."""
-        measure = self.line.measure
-        return f"{measure.label} ({measure.unit})" if measure.unit else measure.label
+        return named(self.line.measure)
 
     @property
     def has_run(self) -> bool:

@@ -1,0 +1,194 @@
+"""The site in a browser: it opens from the disk, sorts, filters, fits a phone, and can be read in the dark."""
+
+import re
+import shutil
+
+import pytest
+from simulated_results import simulated, without_curves
+from test_site import SCRIPTS, build, parsed
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("chromium") and shutil.which("chromedriver")),
+        reason="needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)",
+    ),
+]
+
+FLAGS = """
+--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync --disable-dev-shm-usage --window-size=1280,900
+"""
+ROWS = "#row-table tbody tr"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser") / "site"
+    runs = simulated(SCRIPTS)
+    drawn = {run.key for run in runs if run.experiment == "D-net"}
+    runs = [
+        run if run.key in drawn else without_curves([run])[0] for run in runs if not run.experiment.startswith("B-")
+    ]
+    build(folder, runs=runs)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def front(browser, folder):
+    browser.get((folder / "index.html").as_uri())
+    yield browser
+    assert browser.get_log("browser") == []
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert len(loaded) >= 2 and all(name.startswith("file:") for name in loaded)
+
+
+def column(browser, index):
+    script = (
+        f"return [...document.querySelectorAll('{ROWS}')].filter(r => !r.hidden).map(r => r.cells[{index}].innerText)"
+    )
+    return browser.execute_script(script)
+
+
+def heading(browser, text):
+    return browser.find_element("xpath", f"//table[@id='row-table']//th/button[starts-with(., '{text}')]")
+
+
+def numbers(entries):
+    return [
+        float(re.sub(r"[^\d.-]", "", entry.split("±")[0].split("(")[0])) for entry in entries if entry[-1:].isdigit()
+    ]
+
+
+def test_rows_are_sorted_by_number_both_ways_and_what_has_none_stands_last(front):
+    in_order = column(front, 0)
+    heading(front, "reported").click()
+    reported = column(front, 3)
+    percent = [value for value in numbers(reported) if value <= 100]
+    assert len(percent) > 20 and percent == sorted(percent)
+    without = [entry == "n/r" for entry in reported]
+    assert without == sorted(without) and any(without)
+    heading(front, "reported").click()
+    descending = column(front, 3)
+    assert numbers(descending) == numbers(reported)[::-1] and descending[-1] == "n/r"
+    assert heading(front, "reported").find_element("xpath", "..").get_attribute("aria-sort") == "descending"
+    assert front.execute_script("return document.querySelectorAll('#row-table [aria-sort]').length") == 1
+    heading(front, "row").click()
+    assert column(front, 0) == in_order
+    heading(front, "verdict").click()
+    verdicts = column(front, 5)
+    assert verdicts == sorted(verdicts, key=[verdicts[0], *dict.fromkeys(verdicts)].index)
+
+
+def test_sorting_works_by_keyboard_alone(front):
+    from selenium.webdriver.common.keys import Keys
+
+    front.execute_script("arguments[0].focus()", heading(front, "reported"))
+    front.switch_to.active_element.send_keys(Keys.ENTER)
+    first = column(front, 3)
+    front.switch_to.active_element.send_keys(Keys.SPACE)
+    assert numbers(column(front, 3)) == numbers(first)[::-1]
+
+
+def test_rows_are_filtered_by_text_report_and_verdict_together(front):
+    everything = column(front, 0)
+    said = front.find_element("css selector", "form[data-table=row-table] output")
+    assert said.text == f"{len(everything)} of {len(everything)} shown"
+    search = front.find_element("css selector", "form[data-table=row-table] [name=text]")
+    search.send_keys("DROPOUT e-t")
+    ids = column(front, 0)
+    assert {"E-T4", "E-T5", "E-T6"} <= set(ids) and all(name.startswith("E-T") for name in ids)
+    search.clear()
+    front.find_element("css selector", "form[data-table=row-table] [name=report]").send_keys("B")
+    front.find_element("css selector", "form[data-table=row-table] [name=verdict]").send_keys("not run yet")
+    assert {name[0] for name in column(front, 0)} == {"B"}
+    assert {entry.split(" ", 1)[1] for entry in column(front, 5)} == {"not run yet"}
+    assert said.text == f"{len(column(front, 0))} of {len(everything)} shown"
+    front.find_element("css selector", "form[data-table=row-table] button").click()
+    front.execute_async_script("setTimeout(arguments[0], 50)")
+    assert column(front, 0) == everything
+
+
+def test_claims_are_filtered_by_themselves(front):
+    form = front.find_element("css selector", "form[data-table=claim-table]")
+    form.find_element("css selector", "[name=text]").send_keys("no such claim")
+    assert form.find_element("css selector", "output").text.startswith("0 of ")
+    assert column(front, 0)
+
+
+def test_without_scripts_the_page_is_a_plain_table(browser, folder):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get((folder / "index.html").as_uri())
+        shown = browser.find_elements("css selector", ROWS)
+        assert len(shown) == len([row for row in parsed(folder)["index.html"].rows if len(row) == 6]) - 1
+        assert not any(form.is_displayed() for form in browser.find_elements("css selector", "form"))
+        assert browser.find_elements("css selector", "th button") == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+PAGES = ["index.html", "experiments/ablation_dropout.html", "experiments/ablation_skip_connections.html", "models.html"]
+PAGES += ["models/densenet121_imagenet.html", "tuning.html"]
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_no_page_scrolls_sideways_on_a_phone(browser, folder, width):
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        for page in PAGES:
+            browser.get((folder / page).as_uri())
+            browser.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
+            wide = browser.execute_script("return document.documentElement.scrollWidth")
+            assert wide <= width, (page, wide)
+            assert browser.get_log("browser") == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def luminance(colour):
+    channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_in_light_and_dark(browser, folder, scheme):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    try:
+        browser.get((folder / "index.html").as_uri())
+        page = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (luminance(page) > 0.5) == (scheme == "light")
+        found = browser.execute_script(
+            "return [...document.querySelectorAll('p, td, th, a, .verdict, .under, output')]"
+            ".map(part => getComputedStyle(part).color)"
+        )
+        assert len(set(found)) >= 5
+        for colour in set(found):
+            low, high = sorted((luminance(colour), luminance(page)))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, colour
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_figures_are_shown(browser, folder):
+    browser.get((folder / "experiments" / "ablation_skip_connections.html").as_uri())
+    sizes = browser.execute_script("return [...document.images].map(image => [image.complete, image.naturalWidth])")
+    assert sizes and all(complete and width > 300 for complete, width in sizes)
+    assert browser.get_log("browser") == []
