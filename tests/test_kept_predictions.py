@@ -29,6 +29,17 @@ def test_predictions_survive_their_packing(images, has_true, has_confidence, dat
             np.testing.assert_array_equal(kept, before)
 
 
+def test_the_confidence_of_right_predictions_takes_hardly_any_room():
+    random = np.random.default_rng(0)
+    true = random.integers(0, 65_536, 10_000).astype("uint16")
+    confidence = true.copy()
+    confidence[::20] = 65_535 - true[::20] // 2  # of those that are wrong, 1 in 20, another one
+    predictions = Predictions(np.zeros(10_000, "uint8"), true, confidence)
+    values = predictions.as_dict()
+    assert len(values["confidence"]) < len(values["true_class_probability"]) / 8
+    np.testing.assert_array_equal(Predictions.from_dict(values).confidence, confidence)
+
+
 def test_a_file_from_before_there_was_a_confidence_has_none():
     values = Predictions(np.zeros(3, "uint8"), np.zeros(3, "uint16")).as_dict()
     del values["confidence"]
