@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +9,11 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from kmodels.atomic_file import write_atomically
 from kmodels.checks import require
 from kmodels.crossval_fold import train_fold
+from kmodels.crossval_folder import finish_folds
 from kmodels.crossval_plan import Plan, plan
-from kmodels.crossval_result import CrossValidation, FoldFailed, FoldScore
+from kmodels.crossval_result import CrossValidation, FoldScore
 from kmodels.training_state import read_state, write_state
 
 __all__ = ["carry_out", "cross_validate"]
@@ -147,59 +145,39 @@ def carry_out(
         OSError: a file cannot be written.
     """
     require(not (keep_states and folder is None), "folder", "a folder, where states are kept", folder)
-    scores, reused = [], 0
-    for seed in planned.seeds:
-        for fold, parts in enumerate(planned.parts):
-            name = planned.name(seed, fold, identity)
-            known = None if folder is None else _known(folder / f"{name}.json")
-            if known is not None and not (keep_states and not _state_file(folder, name).exists()):
-                score, reused = known, reused + 1
-            else:
-                start = None
-                if go_on_from is not None:
-                    begun = planned.name(seed, fold, identity, epochs=planned.training.initial_epoch)
-                    start = read_state(_state_file(go_on_from, begun))
-                try:
-                    score, state = train_fold(
-                        build,
-                        x,
-                        y,
-                        parts,
-                        planned.training,
-                        seed=seed,
-                        fold=fold,
-                        start=start,
-                        keep_state=keep_states,
-                        callbacks=callbacks(seed, fold) if callbacks else (),
-                    )
-                except Exception as cause:
-                    failure = FoldFailed(seed, fold, cause)
-                    if folder is not None:
-                        record = {"kind": failure.kind, "cause": str(failure), "traceback": traceback.format_exc()}
-                        _write(folder / f"{name}.failed.json", record)
-                    raise failure from cause
-                if folder is not None:
-                    if state is not None:  # before the score, which says that the fold is done
-                        write_state(_state_file(folder, name), state)
-                    _write(folder / f"{name}.json", score.as_dict())
-                    (folder / f"{name}.failed.json").unlink(missing_ok=True)
-            scores.append(score)
-            if on_fold is not None:
-                on_fold(score)
-    return CrossValidation(metric=planned.training.metric, scores=tuple(scores), reused=reused)
+
+    def train(seed: int, fold: int, name: str) -> FoldScore:
+        start = None
+        if go_on_from is not None:
+            begun = planned.name(seed, fold, identity, epochs=planned.training.initial_epoch)
+            start = read_state(_state_file(go_on_from, begun))
+        score, state = train_fold(
+            build,
+            x,
+            y,
+            planned.parts[fold],
+            planned.training,
+            seed=seed,
+            fold=fold,
+            start=start,
+            keep_state=keep_states,
+            callbacks=callbacks(seed, fold) if callbacks else (),
+        )
+        if state is not None:  # before the score, which says that the fold is done
+            write_state(_state_file(folder, name), state)
+        return score
+
+    numbered = ((seed, fold) for seed in planned.seeds for fold in range(len(planned.parts)))
+    return finish_folds(
+        ((seed, fold, planned.name(seed, fold, identity)) for seed, fold in numbered),
+        train,
+        metric=planned.training.metric,
+        folder=folder,
+        whole=lambda name: not keep_states or _state_file(folder, name).exists(),
+        on_fold=on_fold,
+    )
 
 
 def _state_file(folder: Path | None, name: str) -> Path:
     assert folder is not None
     return folder / f"{name}.state.npz"
-
-
-def _known(path: Path) -> FoldScore | None:
-    try:
-        return FoldScore.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())

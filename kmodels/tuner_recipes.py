@@ -17,7 +17,8 @@ from typing import Any
 import keras
 
 from kmodels.checks import require
-from kmodels.crossval_result import CrossValidation, FoldFailed, FoldScore
+from kmodels.crossval_folder import finish_folds
+from kmodels.crossval_result import CrossValidation, FoldScore
 from kmodels.data import Dataset
 from kmodels.results import REVISION
 from kmodels.spec import Recipe, Split
@@ -55,8 +56,9 @@ def search_recipes(tuner: Any, base: Recipe, dataset: Dataset, *, verbose: bool 
         verbose: a line for each trial on standard error.
 
     Raises:
-        ValueError: the split is the test set itself, the objective is another one, or the tuner is Hyperband, which
-            has to go on from a state that a recipe's run does not leave behind.
+        ValueError: the split is the test set itself, the recipe keeps another epoch than the last, the objective is
+            another one, or the tuner is Hyperband, which has to go on from a state that a recipe's run does not leave
+            behind.
         SearchFailed: every trial failed.
 
     Example:
@@ -72,6 +74,7 @@ def search_recipes(tuner: Any, base: Recipe, dataset: Dataset, *, verbose: bool 
         2
     """
     require(base.split.kind != "test", "split", "a part of the training images, not the test set", base.split.kind)
+    _require_scorable(base)
     objective = tuner.oracle.objective.name
     require(objective in ("val_accuracy", "val_loss"), "objective", "'val_accuracy' or 'val_loss'", objective)
     kind = type(tuner).__name__
@@ -103,26 +106,30 @@ def cross_validate_recipe(
         metric: `val_accuracy` or `val_loss`, after the last epoch.
 
     Raises:
+        ValueError: the recipe keeps another epoch than the last, or tests in other ways than the standard one.
         FoldFailed: a training failed or diverged.
         OSError: a file cannot be written.
     """
-    scores, reused = [], 0
-    for seed in seeds:
-        for fold in range(recipe.split.folds):
-            path = folder / f"{_name(recipe, dataset, seed, fold, metric)}.json"
-            if path.exists():
-                scores.append(FoldScore.from_dict(json.loads(path.read_text(encoding="utf-8"))))
-                reused += 1
-                continue
-            try:
-                score = _train(recipe, dataset, seed, fold, metric, path.with_suffix(".checkpoint"))
-            except Exception as cause:
-                raise FoldFailed(seed, fold, cause) from cause
-            finally:
-                keras.utils.clear_session()
-            write_json(path, score.as_dict())
-            scores.append(score)
-    return CrossValidation(metric=metric, scores=tuple(scores), reused=reused)
+    _require_scorable(recipe)
+
+    def train_one(seed: int, fold: int, name: str) -> FoldScore:
+        try:
+            return _train(recipe, dataset, seed, fold, metric, folder / f"{name}.checkpoint")
+        finally:
+            keras.utils.clear_session()
+
+    numbered = ((seed, fold) for seed in seeds for fold in range(recipe.split.folds))
+    wanted = ((seed, fold, _name(recipe, dataset, seed, fold, metric)) for seed, fold in numbered)
+    return finish_folds(wanted, train_one, metric=metric, folder=folder)
+
+
+def _require_scorable(recipe: Recipe) -> None:
+    expected = "'last' in a search: an epoch chosen by the images that score it scores too well"
+    require(recipe.keep == "last", "keep", expected, recipe.keep)
+    require(recipe.testing == "standard", "testing", "'standard' in a search, which has no test images", recipe.testing)
+    apart = "'jointly' in a search, which follows one training a fold"
+    require(recipe.train_members == "jointly", "train_members", apart, recipe.train_members)
+    require(not recipe.observe, "observe", "nothing in a search, which keeps scores alone", recipe.observe)
 
 
 def _train(recipe: Recipe, dataset: Dataset, seed: int, fold: int, metric: str, checkpoint: Path) -> FoldScore:
@@ -135,8 +142,8 @@ def _train(recipe: Recipe, dataset: Dataset, seed: int, fold: int, metric: str, 
         seed=seed,
         fold=fold,
         value=float(value),
-        epoch=recipe.epochs,
-        epochs=recipe.epochs,
+        epoch=recipe.total_epochs,
+        epochs=recipe.total_epochs,
         train_loss=tuple(run.curves["loss"]),
         train_samples=run.data["train_images"],
         held_samples=run.data["validation_images"],

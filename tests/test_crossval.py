@@ -212,18 +212,18 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from kmodels import crossval
+from kmodels import crossval_folder
 from kmodels.crossval import cross_validate
 from test_crossval import dense, digits
 x, y = digits()
-write, left = crossval.write_atomically, int(sys.argv[2])
+write, left = crossval_folder.write_atomically, int(sys.argv[2])
 def killing(path, content):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, content)
-crossval.write_atomically = killing
+crossval_folder.write_atomically = killing
 cross_validate(dense, x, y, folds=3, epochs=2, batch_size=16, folder=sys.argv[1])
 """
 

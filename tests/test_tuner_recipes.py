@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kmodels import Recipe, Split, data, tuner_recipes
+from kmodels.crossval_result import FoldFailed
 from kmodels.data import Dataset
 from kmodels.tasks import Task
 from kmodels.training import train
@@ -117,7 +118,7 @@ def test_finished_folds_are_read_and_a_diverged_one_is_a_failure(tmp_path, digit
         return SimpleNamespace(**{**vars(pretend(task, dataset)), "diverged": "loss is nan after epoch 1"})
 
     monkeypatch.setattr(tuner_recipes, "train", diverging)
-    with pytest.raises(tuner_recipes.FoldFailed, match="not finite"):
+    with pytest.raises(FoldFailed, match="not finite"):
         cross_validate_recipe(recipe, digits, seeds=[1], folder=tmp_path)
 
 
@@ -172,3 +173,17 @@ def test_every_study_declares_recipes_that_exist(script):
             recipe = base.change(**changes)
             assert recipe.split.kind != "test"
             json.dumps(recipe.as_dict())
+
+
+@pytest.mark.parametrize("changes", [{"keep": "best_accuracy"}, {"testing": "report_c"}])
+def test_what_would_score_too_well_or_needs_test_images_is_no_recipe_of_a_search(digits, tmp_path, changes):
+    with pytest.raises(ValueError, match=f"{next(iter(changes))}: expected '.*' in a search"):
+        cross_validate_recipe(BASE.change(**changes), digits, seeds=[0], folder=tmp_path)
+
+
+def test_what_is_no_single_training_or_would_be_lost_is_no_recipe_of_a_search(digits, tmp_path):
+    apart = BASE.change(model="average_net", model_args={"members": ("lenet", "plain_net")}, train_members="apart")
+    with pytest.raises(ValueError, match="train_members: expected 'jointly' in a search"):
+        cross_validate_recipe(apart, digits, seeds=[0], folder=tmp_path)
+    with pytest.raises(ValueError, match="observe: expected nothing in a search"):
+        cross_validate_recipe(BASE.change(observe=("size",)), digits, seeds=[0], folder=tmp_path)
