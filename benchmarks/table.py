@@ -62,8 +62,11 @@ def where(result: dict[str, Any]) -> str:
     smoke = " **A trial of the program, not a measurement.**" if result.get("smoke") else ""
     clock = " of CPU time, on a busy machine" if settings.get("clock") == "cpu" else ""
     threads = f"{result['threads']} thread" + ("s" if result["threads"] != 1 else "")
+    each = [row.get("measured", {}).get("settings", settings) for row in result.get("rows", ())] or [settings]
+    rounds = sorted({one["rounds"] for one in each})
+    counted = " or ".join(map(str, rounds))
     return (
-        f"{result['device']}, {threads}; {libraries}; {result['date']}; median of {settings['rounds']} rounds of"
+        f"{result['device']}, {threads}; {libraries}; {result['date']}; median of {counted} rounds of"
         f" {settings['seconds']:g} s{clock}, least and most of the paired ratios in brackets.{smoke}"
     )
 

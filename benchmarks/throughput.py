@@ -52,9 +52,13 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-stock", dest="stock", action="store_false", help="leave stock Keras out")
     parser.add_argument("--no-memory", dest="memory", action="store_false", help="leave memory out")
     parser.add_argument("--json", type=Path, help="file to write the result to")
+    parser.add_argument("--add", action="store_true", help="keep the rows of --json that are not measured anew")
     parser.add_argument("--table", type=Path, help="Markdown file whose table to replace")
     parser.add_argument("--smoke", action="store_true", help="seconds, tiny, nothing compiled: only whether it runs")
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    if options.add and not (options.json and options.json.exists()):
+        parser.error("--add needs --json with a file that exists")
+    return options
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -74,12 +78,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = current_device()
-    result: dict[str, Any] = {
-        "smoke": options.smoke,
-        **provenance(device),
-        "settings": {name: getattr(options, name) for name in ("rounds", "seconds", "images", "clock")},
-        "rows": [],
-    }
+    facts = provenance(device)
+    settings_of_all = {name: getattr(options, name) for name in ("rounds", "seconds", "images", "clock")}
+    result: dict[str, Any] = {"smoke": options.smoke, **facts, "settings": settings_of_all, "rows": []}
+    rows = _known(options.json, result) if options.add else {}
+    measured = {name: facts[name] for name in ("date", "command", "commit", "sources")} | {"settings": settings_of_all}
     for name in options.models:
         case = CASES[name]
         for batch in [options.batch] if options.batch else case.batches:
@@ -101,9 +104,23 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 )
                 if options.memory and (name == options.models[0] or not options.smoke):
                     row["memory"] = _memory(name, settings, row, images, torch.get_num_threads())
-                result["rows"].append(row)
+                rows[_identity(row)] = {**row, "measured": measured}
+                result["rows"] = sorted(rows.values(), key=lambda row: list(CASES).index(row["model"]))
                 _save(result, options)  # what is known so far, should a later row fail
     return result
+
+
+def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("model", "batch", "optimizer", "precision"))
+
+
+def _known(path: Path, result: dict[str, Any]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """The rows of an earlier result, which must be of the same machine, threads and versions."""
+    before = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("smoke", "device", "threads", "cores", "versions"):
+        if before[name] != result[name]:
+            raise ValueError(f"--add: expected a file with {name}={result[name]!r}. Received: {before[name]!r}")
+    return {_identity(row): row for row in before["rows"]}
 
 
 def _memory(name: str, settings: Settings, row: dict[str, Any], images: int, threads: int) -> dict[str, Any]:
@@ -132,7 +149,11 @@ def main(given: Sequence[str] | None = None) -> int:
         block(options.table.read_text(encoding="utf-8"), "throughput")  # refused now rather than after an hour
     with tempfile.TemporaryDirectory() as cache:  # so that the seconds of compiling are those of a first time
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-        result = measure(options)
+        try:
+            result = measure(options)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 2
     print(render(result))
     if options.table:
         put_into(options.table, "throughput", render(result))

@@ -16,7 +16,7 @@ if keras.backend.backend() != "torch":
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import gpu_table, table
+from benchmarks import gpu_table, table, throughput
 from benchmarks.compare import alternate, ratio
 from benchmarks.fast import RECIPES, network
 from benchmarks.twins import CASES, parameters
@@ -174,6 +174,26 @@ def run(module, *arguments):
 
 
 @pytest.mark.slow
+def measured_row(name, case, data, settings, **_):
+    return {**ROW, "model": name, "batch": settings.batch, "optimizer": settings.optimizer}
+
+
+def test_rows_that_are_measured_anew_stand_beside_the_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.throughput.measure_row", measured_row)
+    path = tmp_path / "out.json"
+    common = ["--no-memory", "--json", str(path), "--models"]
+    assert throughput.main([*common, "SimpleDenseNet", "LeNet", "--rounds", "5"]) == 0
+    assert throughput.main([*common, "LeNet", "--optimizer", "adam", "sgd", "--add", "--rounds", "9"]) == 0
+    rows = json.loads(path.read_text())["rows"]
+    found = [(row["model"], row["optimizer"], row["measured"]["settings"]["rounds"]) for row in rows]
+    assert found == [("LeNet", "adam", 9), ("LeNet", "sgd", 9), ("SimpleDenseNet", "adam", 5)]
+    assert "median of 5 or 9 rounds" in capsys.readouterr().out
+    other = json.loads(path.read_text()) | {"threads": 999}
+    path.write_text(json.dumps(other))
+    assert throughput.main([*common, "LeNet", "--add"]) == 2
+    assert "threads" in capsys.readouterr().err
+
+
 def test_throughput_runs_and_writes_what_it_prints(tmp_path):
     printed = run("benchmarks.throughput", "--smoke", "--json", tmp_path / "out.json")
     result = json.loads((tmp_path / "out.json").read_text())
