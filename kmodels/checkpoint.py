@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from kmodels.acceleration import Mode, execution
+from kmodels.chosen_epoch import ChosenEpoch
 from kmodels.torch_step.device import threads, use_threads
 from kmodels.training_state import TrainingState, capture, read_state, restore, write_state
 
@@ -28,18 +29,21 @@ class Checkpointing(keras.callbacks.Callback):
         mode: how the steps were taken before; None at the beginning.
         seconds: spent on `fit` before.
         curves: per-epoch values by name, of the whole training.
+        observations: what callbacks that come before this one keep of the training, JSON-ready.
 
     Args:
         path: the file; None to write none.
         key: of the run, which a file must name.
+        last: number of epochs after which nothing is written: what follows is sooner done again than a state is read.
+        chosen: the epoch whose weights count, which is part of the state.
 
     Raises:
         ValueError: the file is of another run or is damaged.
     """
 
-    def __init__(self, path: Path | None, key: str) -> None:
+    def __init__(self, path: Path | None, key: str, *, last: int, chosen: ChosenEpoch) -> None:
         super().__init__()
-        self._path, self._key = path, key
+        self._path, self._key, self._final, self._chosen = path, key, last, chosen
         self._state = read_state(path) if path is not None and path.exists() else None
         facts: dict[str, Any] = {} if self._state is None else self._state.facts
         if self._state is not None and facts.get("key") != key:
@@ -48,24 +52,37 @@ class Checkpointing(keras.callbacks.Callback):
         self.mode: Mode | None = facts.get("mode")
         self.seconds: float = facts.get("seconds", 0.0)
         self.curves: dict[str, list[float]] = facts.get("curves", {})
+        self.observations: dict[str, Any] = facts.get("observations", {})
+        if self._state is not None and "chosen" in facts:  # files of before had the last epoch alone
+            chosen.resume(facts["chosen"], self._state.best)
         self._threads: int = facts.get("threads", 0)
         self._before = 0
-        self._written = self._began = time.monotonic()
+        self._began: float | None = None
+        self._written = time.monotonic()
         self._last = self.epochs
 
-    def restore(self, model: Any) -> None:
-        """Sets the variables of a model and its optimizer to what the file holds; without a file does nothing.
+    def restore(self, model: Any, *, optimizer: bool = True) -> None:
+        """Sets the variables of a model to what the file holds, once; without a file does nothing.
+
+        Args:
+            model: the network, compiled.
+            optimizer: set those of its optimizer too, which is not a fresh one's.
 
         Raises:
             ValueError: they are those of another network or optimizer.
         """
-        if self._state is not None:
+        state, self._state = self._state, None
+        if state is None:
+            return
+        restore(model.variables, state.model, "checkpoint")
+        if optimizer:
             model.optimizer.build(model.trainable_variables)
-            restore(model.variables, self._state.model, "checkpoint")
-            restore(model.optimizer.variables, self._state.optimizer, "checkpoint")
+            restore(model.optimizer.variables, state.optimizer, "checkpoint")
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Called by Keras."""
+        """Called by Keras, once more at each restart."""
+        if self._began is not None:
+            return
         self._written = self._began = time.monotonic()
         if self._threads:
             self._before = threads(keras.backend.backend())
@@ -80,8 +97,8 @@ class Checkpointing(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             self.curves.setdefault(name, []).append(round(float(value), 6))
         now = time.monotonic()
-        last = epoch + 1 == self.params["epochs"]  # what follows is sooner done again than a state is read
-        if self._path is None or last or now - self._written < _SECONDS:
+        ends = epoch + 1 == self._final or self.model.stop_training
+        if self._path is None or ends or now - self._written < _SECONDS:
             return
         # the rule of the beginning chooses again; but a machine that could not compile must not begin to
         mode = "record" if execution(self.model) == "recorded" else "auto"
@@ -89,11 +106,16 @@ class Checkpointing(keras.callbacks.Callback):
             "key": self._key,
             "mode": mode,
             "threads": threads(keras.backend.backend()),
-            "seconds": self.seconds + now - self._began,
+            "seconds": self.seconds + now - (self._began or now),
             "curves": self.curves,
+            "observations": self.observations,
+            "chosen": self._chosen.facts(),
         }
         model, optimizer = capture(self.model.variables), capture(self.model.optimizer.variables)
-        write_state(self._path, TrainingState(epochs=epoch + 1, model=model, optimizer=optimizer, facts=facts))
+        best = self._chosen.weights
+        write_state(
+            self._path, TrainingState(epochs=epoch + 1, model=model, optimizer=optimizer, best=best, facts=facts)
+        )
         self._written, self._last = now, epoch + 1
 
     def described(self) -> str:

@@ -9,13 +9,15 @@ import numpy as np
 
 from kmodels import augment, models
 from kmodels.data import Dataset
+from kmodels.data.feed import Feed
 from kmodels.initial_weights import initialize, seed_dropout
 from kmodels.keras_settings import fixed_settings
 from kmodels.losses import loss_for
 from kmodels.optimization import optimizer_for
 from kmodels.spec import Recipe
+from kmodels.torch_step.float32 import without_tf32
 
-__all__ = ["build_model", "transform_for"]
+__all__ = ["build_model", "compile_model", "logits_of", "transform_for"]
 
 
 @fixed_settings()
@@ -55,14 +57,31 @@ def build_model(
         keras.config.set_dtype_policy(before)
     initialize(model, seed)
     seed_dropout(model, seed, fold)
-    optimizer = optimizer_for(recipe, steps_per_epoch)
-    model.compile(optimizer, loss_for(recipe.head), metrics=["accuracy"], auto_scale_loss=True)
+    compile_model(model, recipe, steps_per_epoch)
     if keras.backend.backend() == "torch":
         from kmodels.torch_step.keras_internals import build_variables
 
         images = np.zeros((1, height, width, channels), "float32")
         build_variables(model, data_batch=(images, np.zeros(1, "int64")))
     return model
+
+
+def compile_model(model: Any, recipe: Recipe, steps_per_epoch: int) -> None:
+    """Gives a network the loss of a recipe and a fresh optimizer.
+
+    Args:
+        model: the network.
+        recipe: names loss, optimizer and schedule.
+        steps_per_epoch: batches an epoch, which a learning-rate schedule counts.
+    """
+    optimizer = optimizer_for(recipe, steps_per_epoch)
+    model.compile(optimizer, loss_for(recipe.head), metrics=["accuracy"], auto_scale_loss=True)
+
+
+def logits_of(model: Any, feed: Feed) -> np.ndarray:
+    """Returns what a network says of the images of a feed, float64 `(images, classes)`; without TF32 on a GPU."""
+    with without_tf32():
+        return np.asarray(model.predict(feed.x, steps=feed.steps_per_epoch, verbose=0), dtype="float64")
 
 
 def transform_for(recipe: Recipe, dataset: Dataset, train_part: np.ndarray) -> augment.Transform:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kmodels.augment import Transform
+from kmodels.checks import require
 from kmodels.data import Dataset
 from kmodels.data.feed import Feed, evaluation_feed, training_feed
 from kmodels.data.splits import split_indices
@@ -56,18 +57,24 @@ class TaskData:
         Raises:
             ValueError: the recipe does not fit the data.
         """
-        train_part, validation_part = split_indices(task.recipe.split, dataset.y_train)[task.fold]
-        train_part = train_part[: task.recipe.train_images]
+        recipe = task.recipe
+        train_part, validation_part = split_indices(recipe.split, dataset.y_train)[task.fold]
+        train_part = train_part[: recipe.train_images]
         on_test = validation_part is None
+        held = np.arange(dataset.test_images) if validation_part is None else validation_part
+        if recipe.validation_drop_last:
+            size = recipe.batch_size
+            require(len(held) >= size, "batch_size", f"{len(held)} or less to validate on full batches", size)
+            held = held[: len(held) // size * size]
         return cls(
             task=task,
             dataset=dataset,
             pipeline=pipeline,
             key=key_of(task, dataset, pipeline),
             train_part=train_part,
-            held=np.arange(dataset.test_images) if validation_part is None else validation_part,
+            held=held,
             on_test=on_test,
-            transform=transform_for(task.recipe, dataset, train_part),
+            transform=transform_for(recipe, dataset, train_part),
         )
 
     def training(self, first_epoch: int = 0) -> Feed:
@@ -87,7 +94,7 @@ class TaskData:
             drop_last=recipe.drop_last,
             seed=self.task.seed,
             fold=self.task.fold,
-            epochs=recipe.epochs,
+            epochs=recipe.total_epochs,
             first_epoch=first_epoch,
         )
 
@@ -100,9 +107,13 @@ class TaskData:
         feed = evaluation_feed(feed_pipeline(self.pipeline), images, labels, self.held, self.transform)
         return feed, labels[self.held]
 
-    def test(self) -> tuple[Feed, np.ndarray]:
-        """Opens the test set; returns its images as one pass, and their labels."""
-        images, labels = self.dataset.open_test("evaluation of the last epoch's weights", self.openings.append)
+    def test(self, reason: str) -> tuple[Feed, np.ndarray]:
+        """Opens the test set; returns its images as one pass, and their labels.
+
+        Args:
+            reason: what for, in a few words, which are stored with the run.
+        """
+        images, labels = self.dataset.open_test(reason, self.openings.append)
         every = np.arange(len(labels))
         return evaluation_feed(feed_pipeline(self.pipeline), images, labels, every, self.transform), labels
 

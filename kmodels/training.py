@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,21 @@ import numpy as np
 
 from kmodels.acceleration import accelerate, execution
 from kmodels.checkpoint import Checkpointing
+from kmodels.chosen_epoch import ChosenEpoch
 from kmodels.data import Dataset
-from kmodels.data.feed import training_feed
-from kmodels.finished_run import finished_run
+from kmodels.data.feed import Feed, training_feed
+from kmodels.finished_run import finished_run, named_weights
 from kmodels.keras_settings import fixed_settings
-from kmodels.network import build_model, transform_for
+from kmodels.network import build_model, compile_model, logits_of, transform_for
+from kmodels.observing import observed_after, observers
+from kmodels.phases import Phase, phases
 from kmodels.results import Run
 from kmodels.spec import Recipe
 from kmodels.task_data import TaskData, feed_pipeline
 from kmodels.tasks import Task
+from kmodels.testing import report_c_scores, require_testable
+from kmodels.torch_step.device import forget_peak_memory
+from kmodels.training_apart import Outputs, train_apart
 from kmodels.watching import Diverged, SeedMasks, StopWhenNotFinite, Timing
 
 __all__ = ["measure_rate", "train"]
@@ -34,11 +40,13 @@ def train(
     pipeline: str = "memory",
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint: Path | None = None,
+    outputs: list[Outputs] | None = None,
 ) -> Run:
-    """Trains one task and evaluates it once, with the weights of its last epoch.
+    """Trains one task and evaluates it once, with the weights of the epoch that its recipe keeps.
 
     A training whose loss becomes infinite or not a number ends with that epoch, and is a result like any other: what
-    the network says then is what the recipe came to, and `Run.diverged` tells.
+    the network says then, or said in the best epoch before where the recipe keeps that, is what it came to, and
+    `Run.diverged` tells.
 
     Args:
         task: recipe, seed and fold.
@@ -47,6 +55,8 @@ def train(
         callbacks: further Keras callbacks, such as a progress display.
         checkpoint: file that a training of more than a minute writes its state to after an epoch, goes on from if it is
             there, to the very same result, and deletes when it has ended; None for no such file.
+        outputs: receives what the network said of the validation and of the test images, for who combines several;
+            not for an ensemble whose members are trained apart.
 
     Returns:
         The run, with its key, scores, curves and predictions.
@@ -56,8 +66,12 @@ def train(
         OSError: the checkpoint cannot be written.
     """
     recipe, began = task.recipe, time.perf_counter()
+    if recipe.train_members == "apart":
+        return train_apart(train, task, dataset, pipeline=pipeline, callbacks=callbacks, checkpoint=checkpoint)
+    forget_peak_memory(keras.backend.backend())
     data = TaskData.of(task, dataset, pipeline)
-    kept = Checkpointing(checkpoint, data.key)
+    chosen = ChosenEpoch(recipe.keep, recipe.patience, _test_accuracy(data))
+    kept = Checkpointing(checkpoint, data.key, last=recipe.total_epochs, chosen=chosen)
     feed = data.training(kept.epochs)
     validation, held_labels = data.validation()
     steps = feed.steps_per_epoch
@@ -69,41 +83,45 @@ def train(
         fold=task.fold,
         steps_per_epoch=steps,
     )
-    accelerate(model, mode=kept.mode or "auto", steps=steps * recipe.epochs)
-    kept.restore(model)
+    if recipe.testing == "report_c":
+        require_testable(model)  # now, not after hours of training
+    accelerate(model, mode=kept.mode or "auto", steps=steps * recipe.total_epochs)
     timing = Timing()
+    watching = [timing, StopWhenNotFinite(steps), SeedMasks(task.seed, task.fold)]
+    watching += [*observers(model, data, kept.observations), chosen, kept, *callbacks]
     built = time.perf_counter()
     diverged = ""
     try:
-        if kept.epochs < recipe.epochs:
-            model.fit(
-                feed.x,
-                steps_per_epoch=steps,
-                initial_epoch=kept.epochs,
-                epochs=recipe.epochs,
-                shuffle=False,
-                validation_data=validation.x,
-                validation_steps=validation.steps_per_epoch,
-                callbacks=[timing, StopWhenNotFinite(steps), SeedMasks(task.seed, task.fold), kept, *callbacks],
-                verbose=0,
-            )
+        for phase in phases(recipe):
+            if kept.epochs < phase.end:
+                _fit(model, phase, data, validation, kept=kept, chosen=chosen, callbacks=watching)
     except Diverged as error:
         diverged = f"{error}{kept.described()}"
     finally:
         kept.end()
     fitted = time.perf_counter()
 
-    held = _logits(model, validation), held_labels
-    test, labels = data.test()
-    outputs = _logits(model, test), labels
+    chosen.restore(model)
+    held = logits_of(model, validation), held_labels
+    test, labels = data.test(f"evaluation of the {'last' if chosen.epoch is None else 'best'} epoch's weights")
+    said, further = logits_of(model, test), {}
+    if recipe.testing == "report_c" and not diverged:
+        further = report_c_scores(model, test, said, labels, seed=task.seed, fold=task.fold)
+    seen = kept.observations if diverged else kept.observations | observed_after(model, data, validation, held_labels)
     if not diverged:
         kept.delete()
+    if outputs is not None:
+        outputs += [held, (said, labels)]
     return finished_run(
         data,
         curves=kept.curves,
         diverged=diverged,
+        epoch=chosen.epoch,
         validation=held,
-        test=outputs,
+        test=(said, labels),
+        further=further,
+        observations=seen,
+        weights=lambda: named_weights(model),
         seconds={
             "build": built - began,
             "fit": kept.seconds + fitted - built,
@@ -112,6 +130,45 @@ def train(
         images_per_second=feed.images * timing.epochs / timing.seconds if timing.epochs else 0.0,
         weight=model.weights[0].value,
         execution=execution(model),
+    )
+
+
+def _test_accuracy(data: TaskData) -> Callable[[Any], float] | None:
+    """What measures a model on the test images after every epoch, for a recipe whose epoch is chosen by that."""
+    if data.task.recipe.keep != "best_test_accuracy":
+        return None
+    test, labels = data.test("accuracy after every epoch, by which the weights are chosen, as the report does")
+    return lambda model: float(np.mean(logits_of(model, test).argmax(axis=1) == labels))
+
+
+def _fit(
+    model: Any,
+    phase: Phase,
+    data: TaskData,
+    validation: Feed,
+    *,
+    kept: Checkpointing,
+    chosen: ChosenEpoch,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    """Trains one phase, from its beginning or from where its state was kept."""
+    first = max(phase.begin, kept.epochs)
+    feed = data.training(first)
+    if phase.begin:
+        compile_model(model, phase.recipe, feed.steps_per_epoch)
+    kept.restore(model, optimizer=first > phase.begin)
+    if phase.begin and first == phase.begin:
+        chosen.restore(model)
+    model.fit(
+        feed.x,
+        steps_per_epoch=feed.steps_per_epoch,
+        initial_epoch=first,
+        epochs=phase.end,
+        shuffle=False,
+        validation_data=validation.x,
+        validation_steps=validation.steps_per_epoch,
+        callbacks=list(callbacks),
+        verbose=0,
     )
 
 
@@ -147,7 +204,3 @@ def measure_rate(recipe: Recipe, dataset: Dataset, *, pipeline: str = "memory", 
         model.fit(feed.x, steps_per_epoch=feed.steps_per_epoch, shuffle=False, callbacks=[timing], verbose=0)
         passes.append(timing.seconds)
     return float(feed.images / passes[-1])
-
-
-def _logits(model: Any, feed: Any) -> np.ndarray:
-    return np.asarray(model.predict(feed.x, steps=feed.steps_per_epoch, verbose=0), dtype="float64")

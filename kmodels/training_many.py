@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ import numpy as np
 from kmodels import models
 from kmodels.checks import require
 from kmodels.data import Dataset
-from kmodels.finished_run import finished_run
+from kmodels.finished_run import finished_run, named_weights
 from kmodels.initial_weights import initialize, seed_dropout
 from kmodels.keras_settings import fixed_settings
 from kmodels.network import build_model
@@ -23,12 +24,16 @@ from kmodels.results import Run
 from kmodels.spec import Recipe
 from kmodels.task_data import TaskData
 from kmodels.tasks import Task
+from kmodels.torch_step.float32 import without_tf32
 from kmodels.training import train
 from kmodels.training_state import capture
 from kmodels.watching import not_finite
 
 __all__ = ["train_many", "vectorised_by_default"]
 
+_KNOWN: dict[str, Any] = {"restarts": (), "keep": "last", "patience": None, "testing": "standard"}
+_KNOWN |= {"observe": (), "train_members": "jointly"}
+"""Fields of a recipe that single trainings alone act on, with the value that asks for nothing."""
 _PARAMETERS = 1_000_000
 _MACS = 20_000_000
 
@@ -66,7 +71,7 @@ def train_many(
     require(all(task.recipe == recipe for task in tasks), "tasks", "tasks of one recipe", "several recipes")
     places = [(task.seed, task.fold) for task in tasks]
     require(len(set(places)) == len(places), "tasks", "each seed and fold once", places)
-    reason = _one_by_one(pipeline)
+    reason = _one_by_one(recipe, pipeline)
     if reason is None:
         from kmodels.torch_step.optimizer_rules import Unsupported  # imports PyTorch: only where it is the backend
         from kmodels.torch_step.recorder import CannotRecord
@@ -94,7 +99,7 @@ def vectorised_by_default(recipe: Recipe, dataset: Dataset, *, pipeline: str = "
         dataset: the images, whose shape decides what the network costs.
         pipeline: `memory` or `tfdata`.
     """
-    if _one_by_one(pipeline) is not None or recipe.clip_norm is not None or recipe.precision == "mixed_float16":
+    if _one_by_one(recipe, pipeline) is not None or recipe.clip_norm is not None or recipe.precision == "mixed_float16":
         return False
     from kmodels.torch_step.keras_internals import current_device
 
@@ -107,8 +112,11 @@ def vectorised_by_default(recipe: Recipe, dataset: Dataset, *, pipeline: str = "
     return size.trainable <= _PARAMETERS and size.macs <= _MACS
 
 
-def _one_by_one(pipeline: str) -> str | None:
-    """Why nothing is vectorised here, whatever the recipe; or None."""
+def _one_by_one(recipe: Recipe, pipeline: str) -> str | None:
+    """Why tasks of a recipe are not vectorised here; or None. What its optimizer or network forbids shows later."""
+    for name, known in _KNOWN.items():
+        if (value := getattr(recipe, name)) != known:
+            return f"the recipe has {name}={value!r}"
     backend = keras.backend.backend()
     if backend != "torch":
         return f"steps are vectorised on PyTorch, not under KERAS_BACKEND={backend}"
@@ -181,7 +189,7 @@ def _train(
         if member.weights is not None:
             replicas.set_weights(replica, member.weights)
     held_logits = _logits(replicas, validations[0][0], held)
-    tests = [share.test() for share in shares]
+    tests = [share.test("evaluation of the last epoch's weights") for share in shares]
     test, labels = tests[0]
     test_logits = _logits(replicas, test, epoch_batches([feed.x for feed, _ in tests], 0, test.steps_per_epoch))
     seconds = {"build": built - began, "fit": fitted - built, "evaluate": time.perf_counter() - fitted}
@@ -192,6 +200,7 @@ def _train(
             diverged=member.diverged,
             validation=(held_logits[replica], validations[replica][1]),
             test=(test_logits[replica], labels),
+            weights=partial(_weights, model, replicas, replica),
             seconds={name: value / len(tasks) for name, value in seconds.items()},
             images_per_second=len(tasks) * feeds[0].images * epochs / on_batches,
             weight=model.weights[0].value,
@@ -199,6 +208,10 @@ def _train(
         )
         for replica, (share, member) in enumerate(zip(shares, members, strict=True))
     ]
+
+
+def _weights(model: Any, replicas: Any, replica: int) -> list[tuple[str, np.ndarray]]:
+    return named_weights(model, replicas.weights(replica))
 
 
 def _require_equal_sizes(shares: Sequence[TaskData]) -> None:
@@ -240,5 +253,6 @@ def _mean(logs: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _logits(replicas: Any, feed: Any, batches: Iterable[Any]) -> np.ndarray:
-    _, logits = replicas.evaluate(feed.x.source, batches)
+    with without_tf32():
+        _, logits = replicas.evaluate(feed.x.source, batches)
     return np.asarray(logits.cpu().numpy(), dtype="float64")

@@ -29,7 +29,7 @@ class TrainingState:
         epochs: epochs done.
         model: values of the model's variables in Keras' order: weights, running statistics, seeds of dropout.
         optimizer: values of the optimizer's variables: step count, learning rate, momenta, loss scale.
-        best: the model's variables at the epoch that the inner split chose so far; empty without an inner split.
+        best: what the model held at the epoch that was chosen so far; empty where none is chosen.
         facts: what else has to be remembered, JSON-ready.
     """
 

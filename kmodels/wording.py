@@ -10,7 +10,7 @@ from kmodels.verdicts import Comparison
 
 __all__ = ["effect_line", "number", "ours", "p_value", "reported"]
 
-_DECIMALS = {"%": 2, "s": 1, "images/s": 0, "GiB": 2, "thousand": 1, "million": 1}
+_DECIMALS = {"%": 2, "s": 1, "images/s": 0, "GiB": 2, "epochs": 1, "thousand": 1, "million": 1}
 
 
 def number(value: float, measure: Measure, *, signed: bool = False) -> str:

@@ -6,7 +6,9 @@ import pytest
 
 from kmodels import data
 from kmodels.checkpoint import Checkpointing
-from kmodels.spec import Schedule
+from kmodels.chosen_epoch import ChosenEpoch
+from kmodels.rate import Restart, Schedule
+from kmodels.spec import Split
 from kmodels.training import train
 from tests.tiny_experiment import task
 
@@ -22,6 +24,16 @@ RECIPE = {  # everything that has a state: dropout, augmentation, momentum, a sc
     "learning_rate": 0.05,
     "head": "logits",
     "schedule": Schedule(kind="exponential", gamma=0.8, warmup_epochs=1),
+}
+HELD = Split(kind="stratified_holdout", validation_fraction=0.1)
+STOPPED = {**RECIPE, "split": HELD, "learning_rate": 0.5, "epochs": 9, "keep": "best_loss", "patience": 1}
+RESTARTED = {
+    **RECIPE,
+    "split": HELD,
+    "schedule": Schedule(kind="exponential", gamma=0.8),
+    "epochs": 2,
+    "restarts": (Restart(epochs=2, learning_rate=0.2), Restart(epochs=2, learning_rate=0.01)),
+    "keep": "best_loss",
 }
 
 
@@ -65,6 +77,13 @@ def digits():
     return data.load("digits")
 
 
+def assert_the_same(resumed, whole):
+    assert resumed.curves == whole.curves
+    assert resumed.scores == whole.scores
+    np.testing.assert_array_equal(resumed.predictions.classes, whole.predictions.classes)
+    assert resumed.key == whole.key
+
+
 TORCH = keras.backend.backend() == "torch"
 
 
@@ -81,12 +100,43 @@ def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, mon
         with pytest.raises(_Killed):
             train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Kill(epoch)])
         assert path.exists()
-    resumed = train(task(**RECIPE), digits, checkpoint=path)
-    assert resumed.curves == whole.curves
-    assert resumed.scores == whole.scores
-    np.testing.assert_array_equal(resumed.predictions.classes, whole.predictions.classes)
-    assert resumed.key == whole.key
+    assert_the_same(train(task(**RECIPE), digits, checkpoint=path), whole)
     assert not path.exists()
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("few", [1, 100] if TORCH else [None])
+def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_path, monkeypatch, few):
+    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    if TORCH:
+        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
+    whole = train(task(**STOPPED), digits)
+    trained, kept = len(whole.curves["loss"]), whole.scores["kept_epoch"]
+    if TORCH:  # masks of dropout, and so the epochs, differ from backend to backend
+        assert 1 < kept == trained - 2 < 7, "neither the choice nor the patience is put to the test"
+    path = tmp_path / "run.state"
+    for epoch in (1, kept, trained - 1):  # before the best epoch, after it, and where one more ends it
+        with pytest.raises(_Killed):
+            train(task(**STOPPED), digits, checkpoint=path, callbacks=[_Kill(epoch)])
+        assert path.exists()
+    resumed = train(task(**STOPPED), digits, checkpoint=path)
+    assert_the_same(resumed, whole)
+    assert not path.exists()
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("few", [1, 100] if TORCH else [None])
+def test_one_with_restarts_goes_on_in_any_of_them(digits, tmp_path, monkeypatch, few):
+    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    if TORCH:
+        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
+    whole = train(task(**RESTARTED), digits)
+    assert len(whole.curves["loss"]) == 6
+    path = tmp_path / "run.state"
+    for epoch in (1, 2, 3, 5):  # epochs 2 and 4 begin a phase
+        with pytest.raises(_Killed):
+            train(task(**RESTARTED), digits, checkpoint=path, callbacks=[_Kill(epoch)])
+    assert_the_same(train(task(**RESTARTED), digits, checkpoint=path), whole)
 
 
 def test_one_killed_after_its_last_epoch_goes_on_too(digits, tmp_path, monkeypatch):
@@ -108,7 +158,7 @@ def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
         train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Kill(1)])
     with pytest.raises(ValueError, match="checkpoint: expected the state of run"):
         train(task(**{**RECIPE, "learning_rate": 0.1}), digits, checkpoint=path)
-    assert Checkpointing(None, "").epochs == 0
+    assert Checkpointing(None, "", last=1, chosen=ChosenEpoch("last", None)).epochs == 0
 
 
 def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch):

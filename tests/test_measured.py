@@ -45,6 +45,36 @@ def test_a_missing_score_is_said(measure):
         measured(run(), measure)
 
 
+def test_epochs_until_an_accuracy_is_reached_count_from_one_and_end_beyond_the_last():
+    done = replace(run(), curves={"val_accuracy": [0.5, 0.9, 0.89, 0.95]})
+    assert measured(done, "epochs_to_50") == 1
+    assert measured(done, "epochs_to_90") == 2
+    assert measured(done, "epochs_to_95") == 4
+    assert measured(done, "epochs_to_98") == 5
+
+
+def test_a_swing_is_the_mean_step_from_epoch_to_epoch():
+    done = replace(run(), curves={"val_accuracy": [0.5, 0.75, 0.5], "val_loss": [1.0, 3.0, 2.5]})
+    assert measured(done, "validation_accuracy_swing") == pytest.approx(0.25)
+    assert measured(done, "validation_loss_swing") == pytest.approx(1.25)
+    assert math.isnan(measured(replace(done, curves={"val_loss": [1.0]}), "validation_loss_swing"))
+
+
+def test_the_maximum_of_the_test_accuracy_is_that_of_the_images_that_were_looked_at():
+    watched = replace(run(), curves={"val_accuracy": [0.99, 0.5], "test_accuracy": [0.7, 0.8]})
+    assert measured(watched, "maximum_test_accuracy") == 0.8
+    on_test = {**watched.recipe, "split": {"kind": "test"}}
+    validated = replace(watched, recipe=on_test, curves={"val_accuracy": [0.6, 0.5]})
+    assert measured(validated, "maximum_test_accuracy") == 0.6
+    with pytest.raises(ValueError, match="a run with a curve of test_accuracy"):
+        measured(run(), "maximum_test_accuracy")
+
+
+def test_what_report_cs_test_costs():
+    done = run(test_accuracy=0.75, test_accuracy_training_mode_sampled=0.5)
+    assert measured(done, "test_accuracy_lost") == 0.25
+
+
 def test_a_missing_curve_is_said():
     with pytest.raises(ValueError, match="a run with a curve of loss"):
         measured(replace(run(), curves={}), "mean_train_loss")

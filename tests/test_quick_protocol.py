@@ -10,7 +10,8 @@ from kmodels.spec import Experiment
 from kmodels.tasks import Task
 from kmodels.training import train
 
-SCRIPTS = sorted((Path(__file__).resolve().parents[1] / "experiments").glob("ablation_*.py"))
+FOLDER = Path(__file__).resolve().parents[1] / "experiments"
+SCRIPTS = sorted([*FOLDER.glob("ablation_*.py"), FOLDER / "best_model.py"])
 LEAST = {"mnist": 0.6, "cifar10": 0.25}
 
 

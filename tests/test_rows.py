@@ -7,10 +7,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kmodels import recipes
 from kmodels.claims import MEASURES
+from kmodels.data.splits import split_indices
 from kmodels.matching import match_runs
 from kmodels.results import REVISION, Run
 from kmodels.session import Amount
@@ -18,7 +20,7 @@ from kmodels.spec import Experiment
 from kmodels.tasks import tasks
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = sorted((ROOT / "experiments").glob("ablation_*.py"))
+SCRIPTS = sorted([*(ROOT / "experiments").glob("ablation_*.py"), ROOT / "experiments" / "best_model.py"])
 
 
 def ids(prefix, *numbers):
@@ -41,16 +43,12 @@ ROWS = [
     *ids("E-L", 2, 3),
 ]
 
-_C = "best-validation checkpoint, early stopping, batches of validation dropped, and its test by sampling"
-WAITING = {
-    "A-3.3": "script ablation_ensemble: an average of members trained apart beside the one trained jointly",
-    "B-6": "script ablation_precision: speed and memory, which only a GPU can show",
-    **dict.fromkeys(ids("C-", *range(1, 7)), _C),
-    "D-5": "not measured there: gradient norms per layer and statistics of gates are not recorded yet",
-    "E-T11": "script best_model",
-    "E-L2": "restarts from checkpoints with another rate, and the maximum over them",
-    "E-L3": "restarts from checkpoints with another rate, and the maximum over them",
-}
+WAITING = {}
+
+
+OBSERVED = {"gradient_ratio": "gradient_norms", "parameters": "size", "macs": "size"}
+OF_MEMBERS = {"mean_probabilities_validation_accuracy", "majority_validation_accuracy"}
+OF_EPOCHS = {"best_validation_accuracy", "mean_train_loss", "train_loss", "train_accuracy", "accuracy_gap", "loss_gap"}
 
 
 def declared(script):
@@ -102,6 +100,15 @@ def test_what_is_asked_of_a_run_is_measured_in_it(experiment):
         folds = experiment.recipe(cell).split.folds
         assert measure != "test_nll" or folds == 1, f"{cell}: runs over folds keep no probabilities"
         assert not MEASURES[measure].spread or folds > 1, f"{cell}: no folds, no spread over them"
+        recipe, needed = experiment.recipe(cell), OBSERVED.get(measure)
+        assert needed is None or needed in recipe.observe, f"{cell}: {measure} needs observe={needed}"
+        assert measure not in OF_MEMBERS or recipe.train_members == "apart", f"{cell}: no members for {measure}"
+        assert measure not in OF_EPOCHS or recipe.train_members == "jointly", f"{cell}: no epochs for {measure}"
+        recipe = experiment.recipe(cell)
+        drawn = measure.startswith("test_accuracy_")
+        assert not drawn or recipe.testing == "report_c", f"{cell}: tested in the standard way alone"
+        watched = recipe.split.kind == "test" or recipe.keep == "best_test_accuracy"
+        assert measure != "maximum_test_accuracy" or watched, f"{cell}: no test accuracy for every epoch"
 
 
 @pytest.mark.parametrize("experiment", ALL, ids=lambda experiment: experiment.name)
@@ -153,6 +160,8 @@ def test_cells_beside_a_row_share_its_run():
     assert find("D-attention").recipe("ResNet") == recipe_of("D-2")
     assert find("D-skip-connections").recipe("Net") == recipe_of("D-1")
     assert find("A-lenet-loss").recipe("softmax") == find("A-lenet-dropout").recipe("dropout=0.0")
+    assert find("C-loss").recipe("softmax") == find("C-optimizer").recipe("Adam") == recipe_of("C-2")
+    assert find("C-loss").recipe("logits") == find("C-schedule").recipe("steps, logits")
     assert find("E-loss").recipe("logits") == find("E-kernel").recipe("3x3, stride 1, logits")
     assert find("E-depth").recipe("18 layers") == recipe_of("E-T2")
     assert find("B-resnet-depth").recipe("ResNet-18") == recipe_of("B-1.2")
@@ -185,6 +194,31 @@ def test_report_b_steps_down_thrice_and_watches_the_test_images():
     constant = recipe_of("B-3.3")
     assert (constant.schedule.kind, constant.optimizer, constant.momentum) == ("constant", "sgd", 0.9)
     assert recipe_of("B-4.1").batch_size == recipe_of("B-5.3").batch_size == 32
+
+
+def test_report_c_is_its_listing():
+    base = recipe_of("C-2")
+    assert base == recipes.CONVNET_C
+    assert (base.epochs, base.batch_size, base.drop_last, base.validation_drop_last) == (64, 16, True, True)
+    assert (base.optimizer, base.learning_rate, base.l2, base.clip_norm) == ("adam", 3e-4, 1e-5, 10.0)
+    assert (base.schedule.kind, base.schedule.step_epochs, base.schedule.gamma) == ("step", 2, 0.9)
+    assert (base.keep, base.patience, base.testing, base.head) == ("best_accuracy", 48, "report_c", "softmax")
+    [(train, held)] = split_indices(base.split, np.arange(60_000) % 10)
+    assert (len(train) // 16, len(held), len(held) // 16) == (3_123, 10_020, 626)
+    slow = recipe_of("C-5")
+    assert (slow.optimizer, slow.momentum, slow.l2, slow.learning_rate) == ("sgd", 1e-5, 0.0, 3e-4)
+    assert recipe_of("C-6") == slow.change(epochs=128)
+    assert (recipe_of("C-4").optimizer, recipe_of("C-4").l2) == ("nadam", 1e-5)
+    assert recipe_of("C-3").schedule.warmup_epochs == 5
+
+
+def test_report_es_limit_is_chosen_by_the_test_images_and_mended_by_the_validation_images():
+    once, shallow, deep = recipe_of("E-T11"), recipe_of("E-L2"), recipe_of("E-L3")
+    assert once == recipes.RESNET18_E.change(epochs=60)
+    assert deep == shallow.change(blocks_per_stage=3)
+    assert (shallow.keep, shallow.total_epochs, len(shallow.restarts)) == ("best_test_accuracy", 120, 3)
+    mended = find("E-limit").recipe("18 layers, restarts, validated")
+    assert mended == shallow.change(keep="best_accuracy")
 
 
 def test_report_e_is_its_listing():
@@ -235,3 +269,26 @@ def test_a_script_says_its_own_commands():
         said = [line for line in text.split('"""')[1].splitlines() if line.strip().startswith("python ")]
         assert len(said) >= 3
         assert all(f"python experiments/{script.name}" in line for line in said), script.name
+
+
+def test_gradients_are_observed_beside_runs_that_are_as_they_were():
+    gradients = find("D-gradients")
+    assert all("gradient_norms" in gradients.recipe(cell).observe for cell in gradients.all_cells())
+    assert find("D-skip-connections").base.observe == ()
+    for depth, blocks in ((14, 2), (26, 4), (50, 8)):
+        pair = [gradients.recipe(f"{kind}, {depth} layers") for kind in ("ResNet", "without shortcuts")]
+        assert pair[0] == pair[1].change(model="resnet14_d")
+        assert pair[0].model_args["blocks_per_stage"] == blocks
+
+
+def test_members_trained_apart_are_those_trained_together():
+    jointly, apart = map(find("A-ensemble").recipe, ("AverageNet", "AverageNet, members trained apart"))
+    assert apart.change(train_members="jointly") == jointly
+    assert (jointly.image_size, jointly.epochs, jointly.batch_size) == (224, 15, 256)
+
+
+def test_precisions_differ_in_nothing_else():
+    cells = [find("B-precision").recipe(cell) for cell in find("B-precision").all_cells()]
+    assert [recipe.precision for recipe in cells] == ["float32", "mixed_float16", "mixed_bfloat16"]
+    assert {repr(recipe.change(precision="float32")) for recipe in cells} == {repr(recipe_of("B-1.1"))}
+    assert [recipe.needs_gpu for recipe in cells] == [False, True, False]

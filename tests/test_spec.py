@@ -91,7 +91,8 @@ def test_momentum_is_for_sgd():
 
 def test_a_recipe_from_before_there_were_schedules_has_a_constant_rate():
     values = recipe().as_dict()
-    for name in ("schedule", "momentum", "nesterov", "l2", "weight_decay", "clip_norm"):
+    later = ("schedule", "momentum", "nesterov", "l2", "weight_decay", "clip_norm")
+    for name in (*later, "restarts", "keep", "patience", "validation_drop_last", "testing"):
         del values[name]
     assert Recipe.from_dict(values) == recipe()
 

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from kmodels import data, runner, task_data, training, training_many
 from kmodels.acceleration import accelerate
+from kmodels.rate import Restart, Schedule
 from kmodels.results import Run, load_runs
-from kmodels.spec import Schedule, Split
+from kmodels.spec import Split
 from kmodels.training import train
 from kmodels.training_many import train_many, vectorised_by_default
 from tests.tiny_experiment import BASE, task
@@ -178,7 +179,7 @@ def test_small_networks_are_trained_at_once_on_a_gpu_and_none_on_a_cpu(digits, m
 
 def train_queue(queue, digits, folder, **options):
     out = Console(file=io.StringIO(), width=200)
-    return runner.run(queue, digits, folder, pipeline="memory", console=out, **options), out.file.getvalue()
+    return runner.run(queue, {"digits": digits}, folder, pipeline="memory", console=out, **options), out.file.getvalue()
 
 
 @only_torch
@@ -218,3 +219,34 @@ def test_a_training_that_was_begun_alone_goes_on_alone(digits, tmp_path, monkeyp
 def test_a_cpu_trains_one_after_the_other(digits, tmp_path):
     train_queue([task(0, fold, epochs=1) for fold in (0, 1)], digits, tmp_path)
     assert "vectorised" not in {run.execution for run in load_runs(tmp_path, pytest.fail).values()}
+
+
+@only_torch
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"keep": "best_loss"},
+        {"keep": "best_loss", "patience": 1},
+        {"restarts": (Restart(epochs=1, learning_rate=1e-3),)},
+        {"testing": "report_c", "dropout": 0.0},
+    ],
+    ids=lambda changes: ", ".join(changes),
+)
+def test_what_single_trainings_alone_act_on_is_trained_one_by_one(digits, changes):
+    asked = [task(seed=seed, epochs=1, train_images=32, **changes) for seed in (0, 1)]
+    assert not vectorised_by_default(asked[0].recipe, digits)
+    with pytest.warns(UserWarning, match=f"2 tasks are trained one by one: the recipe has {next(iter(changes))}="):
+        together = train_many(asked, digits)
+    assert [run.scores for run in together] == [train(one, digits).scores for one in asked]
+
+
+def test_every_field_of_a_recipe_is_acted_on_or_trained_one_by_one():
+    # A new field belongs into one of these two: what a vectorised training ignores would be stored as if it had acted.
+    acted_on = {
+        *("model", "model_args", "head", "dataset", "split", "validation_drop_last", "train_images", "image_size"),
+        *("resize", "normalization", "crop_padding", "flip", "rotation_degrees", "epochs", "batch_size", "drop_last"),
+        *("optimizer", "learning_rate", "schedule", "momentum", "nesterov", "l2", "weight_decay", "clip_norm"),
+        "precision",
+    }
+    fields = {field.name for field in dataclasses.fields(BASE)}
+    assert acted_on | set(training_many._KNOWN) == fields
