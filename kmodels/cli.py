@@ -7,18 +7,14 @@ once.
 from __future__ import annotations
 
 import argparse
-import io
-import os
 import shlex
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from kmodels.checks import require
+from kmodels.command_line import Parser, WrongUse, check_backend, positive, process
 from kmodels.script_folder import results_folder
 from kmodels.spec import Experiment, Precision
 from kmodels.variants import in_precision, narrowed, on_dataset
@@ -26,7 +22,6 @@ from kmodels.variants import in_precision, narrowed, on_dataset
 __all__ = ["main", "run_command"]
 
 DATASETS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits")
-BACKENDS = ("torch", "jax", "tensorflow")
 PIPELINES = ("memory", "tfdata")
 
 
@@ -39,41 +34,7 @@ def main(*experiments: Experiment, argv: Sequence[str] | None = None) -> NoRetur
         *experiments: what the script declares.
         argv: arguments instead of the process's own.
     """
-    # OpenMP threads spin while they wait: for long, and LeNet takes ten times as long on cores that are busy otherwise;
-    # not at all, and it takes 1.8 times as long on quiet ones. It has to be said before PyTorch is imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    printable()
-    _end_in_order()
-    try:
-        status = run_command(experiments, sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-    except OSError as error:  # of standard output itself: `| head`, a full disk
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
-        if not isinstance(error, BrokenPipeError):
-            print(f"{Path(sys.argv[0]).name}: standard output: {error}", file=sys.stderr)
-        status = 1
-    sys.exit(status)
-
-
-def _end_in_order() -> None:
-    """Makes SIGTERM and SIGHUP unwind: else an npm client that is fetching goes on, and temporary files stay."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-        sys.exit(128 + number)
-
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # there is no SIGHUP on Windows
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
-            signal.signal(number, end)
-
-
-def printable() -> None:
-    """Lets standard output take any text: where its encoding has no ±, a question mark stands for it."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    process(lambda: run_command(experiments, sys.argv[1:] if argv is None else argv))
 
 
 def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
@@ -91,7 +52,7 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
     try:
         asked = _parse(argv)
         chosen = _selected(experiments, asked)
-    except _WrongUse as error:
+    except WrongUse as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 2
     if asked.list:
@@ -99,7 +60,7 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
             _list(experiment)
         return 0
     where = {
-        "backend": os.environ.get("KERAS_BACKEND", "torch"),
+        "backend": asked.backend,
         "command": _command(asked),
         "pipeline": asked.pipeline,
     }
@@ -121,27 +82,8 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
         return 1
 
 
-class _WrongUse(Exception):
-    """A wrong value on the command line, in one line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise _WrongUse(message)
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected an integer, 1 or more. Received: {text!r}")
-    return value
-
-
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         description=sys.modules["__main__"].__doc__,  # the script's own words
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -150,8 +92,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--protocol", choices=("quick", "report"), help="quick (default): minutes; report: as the report trained, hours"
     )
-    add("--seeds", type=_positive, metavar="N", help="train seeds 0 to N-1 (quick: 1; report: what the script says)")
-    add("--folds", type=_positive, metavar="N", help="train only the first N folds of the split")
+    add("--seeds", type=positive, metavar="N", help="train seeds 0 to N-1 (quick: 1; report: what the script says)")
+    add("--folds", type=positive, metavar="N", help="train only the first N folds of the split")
     add("--only", metavar="TEXT", help="only experiments whose name, row or cell begins with TEXT")
     add("--dataset", choices=DATASETS, help="train on other images than the report did")
     add("--precision", choices=Precision.__args__, help="arithmetic of training")  # type: ignore[attr-defined]
@@ -160,12 +102,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--report", action="store_true", help="tables and figures from results; train nothing")
     add("--list", action="store_true", help="experiments, cells, rows and claims; train nothing")
     asked = parser.parse_args(argv)
-    backend = os.environ.get("KERAS_BACKEND", "torch")
-    if backend not in BACKENDS:
-        raise _WrongUse(f"KERAS_BACKEND: expected one of {', '.join(BACKENDS)}. Received: {backend!r}")
+    asked.backend = check_backend()
     asked.out = results_folder() if asked.out is None else asked.out
     if asked.out.exists() and not asked.out.is_dir():
-        raise _WrongUse(f"argument --out: expected a folder. Received: {str(asked.out)!r}")
+        raise WrongUse(f"argument --out: expected a folder. Received: {str(asked.out)!r}")
     return asked
 
 
@@ -187,19 +127,19 @@ def _selected(experiments: Sequence[Experiment], asked: argparse.Namespace) -> l
         chosen = [part for part in (narrowed(experiment, asked.only) for experiment in experiments) if part]
     if not chosen:
         names = dict.fromkeys(n for e in experiments for n in (e.name, *(row.id for row in e.rows), *e.all_cells()))
-        raise _WrongUse(
+        raise WrongUse(
             f"argument --only: expected the beginning of one of {', '.join(names)}. Received: {asked.only!r}"
         )
     deepest = max(experiment.base.split.folds for experiment in chosen)
     if asked.folds is not None and asked.folds > deepest:
-        raise _WrongUse(f"argument --folds: expected {deepest} or fewer, as the split has. Received: {asked.folds}")
+        raise WrongUse(f"argument --folds: expected {deepest} or fewer, as the split has. Received: {asked.folds}")
     try:
         if asked.dataset:
             chosen = [on_dataset(experiment, asked.dataset) for experiment in chosen]
         if asked.precision:
             chosen = [in_precision(experiment, asked.precision) for experiment in chosen]
     except ValueError as error:
-        raise _WrongUse(str(error)) from error
+        raise WrongUse(str(error)) from error
     return chosen
 
 

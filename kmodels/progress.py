@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from kmodels.durations import spoken
 from kmodels.tasks import Task
 
 __all__ = ["Display", "display"]
@@ -23,17 +25,28 @@ _QUIET_SECONDS = 20.0  # without a terminal, at most one line an epoch and none 
 class Display:
     """Follows a queue of tasks; `callback(task)` gives the Keras callback that reports one training to it.
 
+    Args:
+        queue: the tasks.
+        console: receives the lines.
+        bars: a terminal's bar; None elsewhere.
+        seconds: about how long each task takes; None where all take as long.
+
     Attributes:
         status: what is being trained, for a terminal.
     """
 
-    def __init__(self, queue: Sequence[Task], console: Console, bars: Progress | None) -> None:
+    def __init__(
+        self, queue: Sequence[Task], console: Console, bars: Progress | None, seconds: Sequence[float] | None = None
+    ) -> None:
         self._queue = queue
+        self._weights = {id(task): weight for task, weight in zip(queue, seconds or [1.0] * len(queue), strict=True)}
+        self._all = math.fsum(self._weights.values())
         self._console = console
         self._bars = bars
-        self._bar = None if bars is None else bars.add_task("", total=float(len(queue)))
+        self._bar = None if bars is None else bars.add_task("", total=self._all)
         self.status = Text()
-        self._done = 0
+        self._done = 0.0
+        self._ended = 0
         self._began = self._said = time.monotonic()
 
     def callback(self, task: Task, together: int = 1) -> keras.callbacks.Callback:
@@ -55,10 +68,10 @@ class Display:
             text: loss and accuracy in words.
             together: tasks that are as far as this one, as they are trained at once.
         """
-        share = together * (epoch + within) / task.recipe.epochs
+        share = together * self._weights[id(task)] * (epoch + within) / task.recipe.total_epochs
         at = epoch + (1 if within else 0)  # the epoch that is running, or the one that has just ended
         more = f" and {together - 1} more" if together > 1 else ""
-        line = f"{describe(task)}{more} · epoch {at}/{task.recipe.epochs}{text}"
+        line = f"{describe(task)}{more} · epoch {at}/{task.recipe.total_epochs}{text}"
         if self._bars is not None and self._bar is not None:
             self.status.plain = line
             self._bars.update(self._bar, completed=self._done + share)
@@ -67,15 +80,16 @@ class Display:
 
     def finished(self, task: Task, text: str) -> None:
         """Counts a task as done and says how it ended."""
-        self._done += 1
+        self._done += self._weights[id(task)]
+        self._ended += 1
         if self._bars is not None and self._bar is not None:
             self._bars.update(self._bar, completed=self._done)
-        self._say(f"[{self._done}/{len(self._queue)}] {describe(task)}: {text}{self._left(self._done)}")
+        self._say(f"[{self._ended}/{len(self._queue)}] {describe(task)}: {text}{self._left(self._done)}")
 
     def _left(self, done: float) -> str:
-        if not 0 < done < len(self._queue):
+        if not 0 < done < self._all - 1e-6 or self._ended == len(self._queue):
             return ""
-        seconds = (time.monotonic() - self._began) * (len(self._queue) - done) / done
+        seconds = (time.monotonic() - self._began) * (self._all - done) / done
         return f" · about {spoken(seconds)} left"
 
     def _say(self, line: str) -> None:
@@ -84,13 +98,13 @@ class Display:
 
 
 @contextmanager
-def display(queue: Sequence[Task], console: Console) -> Iterator[Display]:
-    """Gives a display for the time that a queue of tasks is worked on."""
+def display(queue: Sequence[Task], console: Console, seconds: Sequence[float] | None = None) -> Iterator[Display]:
+    """Gives a display for the time that a queue of tasks is worked on; arguments as those of `Display`."""
     if not console.is_terminal:
-        yield Display(queue, console, None)
+        yield Display(queue, console, None, seconds)
         return
     bars = Progress(BarColumn(40), TaskProgressColumn(), TimeRemainingColumn(compact=True), TextColumn("left"))
-    shown = Display(queue, console, bars)
+    shown = Display(queue, console, bars, seconds)
     # what is trained stands on a line of its own: beside the bar it would not fit into 80 columns
     with Live(Group(shown.status, bars), console=console, transient=True, refresh_per_second=4):
         yield shown
@@ -104,18 +118,6 @@ def describe(task: Task) -> str:
     folds = task.recipe.split.folds
     fold = f" · fold {task.fold + 1} of {folds}" if folds > 1 else ""
     return f"{task.experiment} · {task.cell} · seed {task.seed}{fold}"
-
-
-def spoken(seconds: float) -> str:
-    """Returns a length of time in words.
-
-    Example:
-        >>> spoken(40), spoken(150), spoken(7000)
-        ('40 s', '2.5 min', '1.9 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class _Follow(keras.callbacks.Callback):

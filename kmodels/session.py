@@ -2,62 +2,37 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from kmodels import plots, report
+from kmodels.amount import Amount
 from kmodels.atomic_file import write_atomically
 from kmodels.data import DataError, Dataset, DataUnavailable, load
 from kmodels.data.catalog import CATALOG
+from kmodels.durations import spoken
+from kmodels.estimates import likely_device, summed
 from kmodels.matching import match_runs
+from kmodels.observation_plots import write_observation_figures
+from kmodels.plan_text import counted_runs, not_run_here
 from kmodels.results import Run, load_runs
 from kmodels.spec import Experiment
-from kmodels.tasks import Task, tasks
+from kmodels.stored_speeds import stored_speeds
+from kmodels.tasks import Task
 from kmodels.variants import on_dataset
+
+if TYPE_CHECKING:
+    from kmodels.runner import Outcome
 
 __all__ = ["Amount", "show", "train"]
 
 _BACKENDS = ("torch", "jax", "tensorflow")
 _DIGESTS = {name: facts.digest for name, facts in CATALOG.items() if facts.digest is not None}
-
-
-@dataclass(frozen=True)
-class Amount:
-    """How much of an experiment one call is about.
-
-    Attributes:
-        protocol: `report` or `quick`.
-        seeds: number of seeds; None for what the protocol says (quick: 1, report: the experiment's `seeds`).
-        folds: number of folds; None for what the protocol says (quick: `quick_folds`, report: all of the split).
-    """
-
-    protocol: report.Protocol
-    seeds: int | None = None
-    folds: int | None = None
-
-    @property
-    def quick(self) -> bool:
-        """Whether this is the quick protocol."""
-        return self.protocol == "quick"
-
-    def seeds_of(self, experiment: Experiment) -> int:
-        """Returns the number of seeds to train."""
-        return self.seeds or (1 if self.quick else experiment.seeds)
-
-    def folds_of(self, experiment: Experiment) -> int:
-        """Returns the number of folds to train, which a seed needs to count."""
-        folds = experiment.base.split.folds
-        return min(folds, self.folds or (experiment.quick_folds if self.quick else folds))
-
-    def folder(self, results: Path) -> Path:
-        """Returns where the runs are: those of the quick protocol live apart."""
-        return results / "quick" if self.quick else results
 
 
 def show(
@@ -108,6 +83,8 @@ def show(
         try:
             write_atomically(home / "table.md", report.to_markdown(table).encode())
             figures = plots.write_figures(experiment, found[experiment.name], home, folds=folds, note=note)
+            names = CATALOG[experiment.base.dataset].class_names
+            figures += write_observation_figures(experiment, found[experiment.name], home, class_names=names)
         except OSError as error:
             unwritten = error
             continue
@@ -163,14 +140,12 @@ def train(
     show(experiments, results, Amount("report"), backend=backend, command=command, draw=False)
     chosen = list(experiments)
     if amount.quick:
-        for experiment in chosen:
-            if experiment.quick is None:
-                _warn(f"{experiment.name}: not run here: it cannot rise above chance in the quick protocol's minutes")
+        _say_what_is_not_run([e for e in chosen if e.quick is None], results, backend)
         chosen = [experiment for experiment in chosen if experiment.quick is not None]
     folder = amount.folder(results)
     diverged: list[str] = []
     try:
-        queue = _missing(chosen, folder, amount, backend, pipeline)
+        queue = _without_gpu_only(_missing(chosen, folder, amount, backend, pipeline))
         if queue:  # hours of training are not to end in a folder that cannot be written to
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
@@ -182,11 +157,12 @@ def train(
                 raise
             _warn(f"{error}\nQuick protocol: training on digits, the images that come with scikit-learn, instead.")
             chosen = [on_dataset(experiment, "digits") for experiment in chosen]
-            queue = _missing(chosen, folder, amount, backend, pipeline)
+            queue = _without_gpu_only(_missing(chosen, folder, amount, backend, pipeline))
             datasets = {"digits": load("digits", report=_warn)}
         if queue:
-            interrupted = _work(queue, datasets, folder, amount, pipeline, diverged)
-            if interrupted:
+            outcome = _work(queue, datasets, results, amount, backend, pipeline)
+            diverged = outcome.diverged
+            if outcome.interrupted:
                 _warn("Interrupted. Finished runs are kept; the same command goes on from there.")
                 return 130
     except DataError as error:
@@ -208,43 +184,65 @@ def _missing(
         found = match_runs(
             experiment, stored.values(), quick=amount.quick, backend=backend, pipeline=pipeline, digests=_DIGESTS
         )
-        planned = tasks(
-            experiment,
-            quick=amount.quick,
-            seeds=amount.seeds_of(experiment),
-            folds=amount.folds_of(experiment),
-            cells=experiment.all_cells(),
-        )
-        for task in planned:
+        for task in amount.tasks_of(experiment):
             same = any((t.recipe, t.seed, t.fold) == (task.recipe, task.seed, task.fold) for t in queue)
             if not same and (task.seed, task.fold) not in found[task.cell]:
                 queue.append(task)
     return queue
 
 
+def _without_gpu_only(queue: Sequence[Task]) -> list[Task]:
+    """What can be trained here; says what cannot."""
+    if likely_device().startswith("CUDA"):
+        return list(queue)
+    for cell in dict.fromkeys(f"{task.experiment} · {task.cell}" for task in queue if task.recipe.needs_gpu):
+        _warn(f"{cell}: not run here: it needs a GPU")
+    return [task for task in queue if not task.recipe.needs_gpu]
+
+
+def _say_what_is_not_run(experiments: Sequence[Experiment], results: Path, backend: str) -> None:
+    """Names the experiments that have no quick protocol, and what the report's would take."""
+    if not experiments:
+        return
+    whole = {e.name: [task.recipe for task in Amount("report").tasks_of(e)] for e in experiments}
+    recipes = [recipe for recipes in whole.values() for recipe in recipes]
+    speeds = stored_speeds(recipes, results, backend, _warn)
+    for name, recipes in whole.items():
+        _warn(not_run_here(name, [speeds.estimate(recipe) for recipe in recipes]))
+
+
 def _work(
     queue: Sequence[Task],
     datasets: Mapping[str, Dataset],
-    folder: Path,
+    results: Path,
     amount: Amount,
+    backend: str,
     pipeline: str,
-    diverged: list[str],
-) -> bool:
-    """Trains the queue; returns whether it was interrupted."""
-    from kmodels import runner  # Keras: only where something is trained
-    from kmodels.progress import spoken
+) -> Outcome:
+    """Trains the queue."""
+    from kmodels import runner, timing  # Keras: only where something is trained
 
-    console = Console(stderr=True)
-    for name, group in itertools.groupby(queue, key=lambda task: task.recipe.dataset):
-        part = list(group)
-        if not amount.quick:
-            seconds = runner.estimate_seconds(part, datasets[name], pipeline=pipeline)
-            _warn(f"{len(part)} runs on {name}: about {spoken(seconds)} on this machine")
-        outcome = runner.run(part, datasets[name], folder, pipeline=pipeline, console=console)
-        diverged += outcome.diverged
-        if outcome.interrupted:
-            return True
-    return False
+    seconds = None
+    if not amount.quick:
+        recipes = [task.recipe for task in queue]
+        speeds = timing.timed(recipes, datasets, stored_speeds(recipes, results, backend, _warn), pipeline=pipeline)
+        estimates = [speeds.estimate(recipe) for recipe in recipes]
+        for name in datasets:
+            total, basis = summed([e for e, recipe in zip(estimates, recipes, strict=True) if recipe.dataset == name])
+            count = sum(recipe.dataset == name for recipe in recipes)
+            _warn(f"{counted_runs(count)} on {name}: about {spoken(total)} on this machine ({basis})")
+        seconds = [estimate.seconds for estimate in estimates]
+    outcome = runner.run(
+        queue,
+        datasets,
+        amount.folder(results),
+        pipeline=pipeline,
+        console=Console(stderr=True),
+        seconds=seconds,
+    )
+    if outcome.elsewhere:
+        _warn(f"left to another process: {counted_runs(len(outcome.elsewhere))}; ask again when it has ended")
+    return outcome
 
 
 def _made_by(command: str, amount: Amount, found: Mapping[str, Mapping[tuple[int, int], Run]]) -> str:

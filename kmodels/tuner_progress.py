@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kmodels.progress import spoken
+from kmodels.durations import spoken
 
 __all__ = ["Progress"]
 

@@ -86,7 +86,7 @@ def test_more_seeds_and_fewer_folds_train_the_difference_only(tmp_path, capsys):
 def test_the_report_protocol_says_first_how_long_it_takes(tmp_path, capsys):
     assert call("--out", tmp_path, "--protocol", "report", "--seeds", 1, "--folds", 1, "--only", "A-1.2") == 0
     said = capsys.readouterr()
-    assert "1 runs on digits: about" in said.err
+    assert "1 run on digits: about" in said.err
     (file,) = run_files(tmp_path)
     assert file.parent == tmp_path / "A-tiny"
     assert json.loads(file.read_text())["recipe"]["epochs"] == TINY.base.epochs
@@ -138,7 +138,35 @@ def test_quick_falls_back_to_digits_and_the_title_says_so(tmp_path, capsys, monk
 
 def test_an_experiment_without_a_quick_protocol_is_named_and_left_out(tmp_path, capsys):
     assert call("--out", tmp_path, experiments=[replace(TINY, quick=None)]) == 0
-    assert "A-tiny: not run here" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert re.search(r"A-tiny: not run here, about \d+ s for 12 runs of --protocol report \(.*on two CPU cores", said)
+    assert not run_files(tmp_path)
+
+
+def test_what_is_not_run_here_is_estimated_from_runs_that_were(tmp_path, capsys):
+    assert call("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0") == 0
+    assert call("--out", tmp_path, experiments=[replace(TINY, quick=None)]) == 0
+    assert "(as runs of the same network took here)" in capsys.readouterr().err
+
+
+def test_a_cell_that_needs_a_gpu_is_named_and_left_out(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert call("--out", tmp_path, "--precision", "mixed_float16") == 0
+    said = capsys.readouterr().err
+    assert "A-tiny · dropout=0.5: not run here: it needs a GPU" in said
+    assert not run_files(tmp_path)
+
+
+def test_what_another_process_trains_is_left_to_it_and_said(tmp_path, capsys):
+    from kmodels.key_lock import locked
+
+    arguments = ("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0")
+    assert call(*arguments) == 0
+    (file,) = run_files(tmp_path)
+    file.unlink()
+    with locked(tmp_path / "quick", file.stem):
+        assert call(*arguments) == 0
+    assert "left to another process: 1 run; ask again" in capsys.readouterr().err
     assert not run_files(tmp_path)
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from rich.console import Console
 
-from kmodels.progress import describe, display, spoken
+from kmodels.progress import describe, display
 from tests.tiny_experiment import task
 
 
@@ -54,11 +54,6 @@ def test_a_hold_out_has_no_fold_to_name():
     from kmodels.spec import Split
 
     assert describe(task(split=Split(kind="test"))) == "A-tiny · c · seed 0"
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (89, "89 s"), (90, "1.5 min"), (5400, "1.5 h")])
-def test_times_in_words(seconds, words):
-    assert spoken(seconds) == words
 
 
 def test_tasks_trained_at_once_count_as_many_and_are_named_by_the_first():

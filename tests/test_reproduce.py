@@ -1,0 +1,333 @@
+"""All scripts through one queue: every run once, within the time given, in parts, and on after any end."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kmodels import reproduction, runner, timing
+from kmodels.results import load_runs
+from kmodels.task_data import key_of
+from kmodels.training import train
+from tests.tiny_experiment import task
+
+ROOT = Path(__file__).resolve().parents[1]
+DROPOUT = """
+from dataclasses import replace
+from tests import tiny_experiment
+
+ONE = replace(tiny_experiment.TINY, name="A-one", quick={"epochs": EPOCHS})
+LONG = replace(tiny_experiment.TINY, name="A-long", quick=None)
+"""
+HEAD = """
+from dataclasses import replace
+from tests import tiny_experiment
+
+TWO = replace(tiny_experiment.TINY, name="A-two", cells={"softmax": {"head": "softmax"}, "logits": {}}, rows=[], claims=[],
+              quick={"epochs": EPOCHS})
+"""
+REPRODUCE = """
+from pathlib import Path
+from kmodels.reproduction import main
+
+if __name__ == "__main__":
+    main(Path(__file__).resolve().parent)
+"""
+QUICK_RUNS = 6  # two cells of A-one and one more of A-two, of two folds; A-two's other cell is A-one's first
+
+
+def scripts(folder, epochs=1):
+    folder.mkdir(parents=True)
+    (folder / "ablation_dropout.py").write_text(DROPOUT.replace("EPOCHS", str(epochs)))
+    (folder / "ablation_head.py").write_text(HEAD.replace("EPOCHS", str(epochs)))
+    (folder / "reproduce.py").write_text(REPRODUCE)
+    return folder
+
+
+@pytest.fixture
+def experiments(tmp_path):
+    return scripts(tmp_path / "experiments")
+
+
+@pytest.fixture(scope="module")
+def trained():
+    from kmodels import data
+
+    return train(task(epochs=1), data.load("digits", report=lambda _: None))
+
+
+@pytest.fixture
+def instant(trained, monkeypatch):
+    """Lets every training take no time; gives the tasks in the order they were trained."""
+    done = []
+
+    def at_once(one, dataset, **_):
+        done.append(one)
+        if one.cell == "softmax" and "fail" in done:
+            raise RuntimeError("no such thing")
+        changes = {name: getattr(one, name) for name in ("experiment", "cell", "protocol", "seed", "fold")}
+        key = key_of(one, dataset, "memory")
+        return replace(trained, key=key, recipe=one.recipe.as_dict(), **changes)
+
+    monkeypatch.setattr(runner, "train", at_once)
+    monkeypatch.setattr(runner.keras.utils, "clear_session", lambda: None)  # takes longer than all the rest
+    monkeypatch.setattr(timing, "measure_rate", lambda *_, **__: 1000.0)
+    return done
+
+
+def call(folder, *argv):
+    return reproduction.run_command(folder, [str(word) for word in argv])
+
+
+def run_files(folder):
+    return sorted(folder.glob("**/[0-9a-f]*.json"))
+
+
+def test_it_trains_all_once_and_nothing_the_second_time(experiments, capsys):
+    assert call(experiments) == 0
+    said = capsys.readouterr()
+    assert f"{QUICK_RUNS} runs to train: about" in said.err
+    assert f"[{QUICK_RUNS}/{QUICK_RUNS}]" in said.err
+    assert re.search(r"A-long: not run here, about .* for 12 runs of --protocol report", said.err)
+    assert said.out == f"{QUICK_RUNS} runs: {QUICK_RUNS} done; none left\n"
+    files = run_files(experiments.parent / "results" / "quick")
+    assert len(files) == QUICK_RUNS
+    before = {path: path.stat().st_mtime_ns for path in files}
+    assert call(experiments) == 0
+    assert "to train" not in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+def test_the_shortest_come_first_whatever_script_they_are_of(experiments, instant):
+    text = (experiments / "ablation_dropout.py").read_text()
+    (experiments / "ablation_dropout.py").write_text(text.replace('"epochs": 1', '"epochs": 50'))
+    assert call(experiments, "--folds", 1) == 0
+    assert [one.recipe.epochs for one in instant] == [1, 1, 50, 50]
+
+
+def test_the_list_shows_the_queue_and_trains_nothing(experiments, instant, capsys):
+    assert call(experiments, "--list", "--protocol", "report", "--seeds", 1, "--folds", 1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 3 + 1
+    assert max(map(len, lines[:-1])) <= 80
+    assert all(line.endswith("waiting") for line in lines[1:-1])
+    assert lines[-1].startswith("3 runs; 3 left, about ")
+    assert instant == []
+    assert call(experiments, "--protocol", "report", "--seeds", 1, "--folds", 1, "--only", "A-one") == 0
+    capsys.readouterr()
+    call(experiments, "--list", "--protocol", "report", "--seeds", 1, "--folds", 1)
+    assert capsys.readouterr().out.count(" done") == 3
+
+
+def test_the_real_list_is_there_at_once(tmp_path):
+    command = [sys.executable, "experiments/reproduce.py", "--list", "--protocol", "report", "--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1", "COLUMNS": "80"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "kmodels.plan" in loaded
+    assert not loaded & {"keras", "torch", "scipy", "ray", "matplotlib"}
+    *table, total = done.stdout.splitlines()
+    assert max(map(len, table)) <= 80
+    assert re.match(rf"{len(table) - 1} runs[:;]", total)
+
+
+def test_a_budget_ends_the_call_in_good_order(experiments, capsys):
+    assert call(experiments, "--time-budget", "0.001s") == 0
+    said = capsys.readouterr()
+    assert f"not begun, as it would not have ended within 0 s: {QUICK_RUNS} runs" in said.err
+    assert len(said.out.splitlines()) == 1
+    assert said.out.startswith(f"{QUICK_RUNS} runs; {QUICK_RUNS} left, about ")
+    assert said.out.endswith("; the same command goes on\n")
+    assert run_files(experiments.parent / "results") == []
+
+
+def test_a_budget_is_used_for_what_fits_and_the_next_call_goes_on(experiments, instant, capsys):
+    text = (experiments / "ablation_head.py").read_text()
+    (experiments / "ablation_head.py").write_text(text.replace('"epochs": 1', '"epochs": 10**7'))
+    assert call(experiments, "--time-budget", "9m") == 0
+    assert {one.recipe.epochs for one in instant} == {1}
+    assert "not begun, as it would not have ended within 9.0 min: 4 runs" in capsys.readouterr().err
+    assert call(experiments) == 0
+    assert len(instant) == 8
+
+
+def test_parts_are_all_together_and_merge_as_files(experiments, instant, tmp_path):
+    for index in (1, 2, 3):
+        out = tmp_path / f"machine {index}"
+        assert call(experiments, "--shard", f"{index}/3", "--out", out) == 0
+        assert len(run_files(out)) == 2
+    merged = [path.name for index in (1, 2, 3) for path in run_files(tmp_path / f"machine {index}")]
+    assert call(experiments, "--out", tmp_path / "whole") == 0
+    assert sorted(merged) == sorted(path.name for path in run_files(tmp_path / "whole"))
+
+
+def test_parts_of_the_work_do_not_move_as_it_is_done(experiments, instant, tmp_path):
+    assert call(experiments, "--only", "A-two", "--out", tmp_path) == 0
+    del instant[:]
+    assert call(experiments, "--shard", "1/2", "--out", tmp_path) == 0
+    assert call(experiments, "--shard", "2/2", "--out", tmp_path) == 0
+    assert len(instant) == QUICK_RUNS - 4
+
+
+@pytest.mark.parametrize("text", ["head", "ablation_head", "A-two", "softmax"])
+def test_scripts_experiments_and_cells_can_be_chosen(experiments, instant, text):
+    assert call(experiments, "--only", text) == 0
+    assert "softmax" in {one.cell for one in instant}
+    assert {one.experiment for one in instant} == {"A-two"}
+
+
+def test_a_failure_costs_one_run_and_the_exit_status(experiments, instant, capsys):
+    instant.append("fail")
+    assert call(experiments) == 1
+    said = capsys.readouterr()
+    assert said.err.count("failed: A-two · softmax") == 2
+    assert said.out.startswith(f"{QUICK_RUNS} runs: 4 done; 2 left")
+
+
+def test_a_damaged_run_is_set_aside_and_trained_again(experiments, instant, capsys):
+    assert call(experiments, "--only", "A-two") == 0
+    file = run_files(experiments.parent / "results")[0]
+    file.write_text(file.read_text()[:100])
+    assert call(experiments, "--only", "A-two") == 0
+    assert "damaged run set aside" in capsys.readouterr().err
+    assert len(instant) == 5
+
+
+def test_data_out_of_reach_cost_the_runs_that_need_them(experiments, instant, capsys, monkeypatch):
+    from kmodels import data
+
+    load = data.load
+
+    def unreachable(name, **options):
+        if name != "digits":
+            raise data.DataUnavailable(f"{name}: no source has it")
+        return load(name, **options)
+
+    monkeypatch.setattr(data, "load", unreachable)
+    text = (experiments / "ablation_head.py").read_text()
+    far = text.replace("quick={", 'base=tiny_experiment.TINY.base.change(dataset="mnist"), quick={"train_images": 64, ')
+    (experiments / "ablation_head.py").write_text(far)
+    report = ("--protocol", "report", "--seeds", 1, "--folds", 1)
+    assert call(experiments, *report) == 1
+    said = capsys.readouterr()
+    assert "left out without data: 2 runs" in said.err
+    assert {one.experiment for one in instant} == {"A-one"}
+    assert call(experiments, "--folds", 1) == 0
+    assert "training on digits" in capsys.readouterr().err
+    stored = load_runs(experiments.parent / "results" / "quick", pytest.fail)
+    assert {run.experiment for run in stored.values()} == {"A-one", "A-two"}
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--seeds", "0"], "--seeds: expected an integer, 1 or more"),
+        (["--time-budget", "9"], "--time-budget: expected a number above 0 with its unit"),
+        (["--shard", "3/2"], "--shard: expected I/N with I from 1 to N"),
+        (["--shard", "0/2"], "--shard: expected I/N"),
+        (["--shard", "1"], "--shard: expected I/N"),
+        (["--only", "zebra"], "--only: expected the beginning of"),
+        (["--precision", "float8"], "--precision"),
+        (["--protocol", "long"], "--protocol"),
+        (["--pipeline", "csv"], "--pipeline"),
+        (["--out", __file__], "--out: expected a folder"),
+        (["--cpus-per-run", "2"], "--cpus-per-run"),
+        (["--ray", "--gpus-per-run", "1.5"], "--gpus-per-run"),
+        (["--lst"], "--lst"),
+    ],
+)
+def test_a_wrong_value_costs_one_line_and_status_2(experiments, argv, words, capsys):
+    assert call(experiments, *argv) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert words in said.err
+
+
+def test_without_ray_one_line_says_what_to_install(experiments, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert call(experiments, "--ray") == 2
+    assert 'pip install "kmodels[ray]"' in capsys.readouterr().err
+
+
+def test_a_script_that_cannot_be_read_is_named(experiments, capsys):
+    (experiments / "ablation_broken.py").write_text("raise KeyError('x')")
+    assert call(experiments, "--list") == 1
+    said = capsys.readouterr().err
+    assert "ablation_broken.py" in said
+    assert "Traceback" not in said
+
+
+def test_an_interrupted_call_goes_on_with_the_next(experiments, instant, capsys, monkeypatch):
+    def interrupted(one, dataset, **options):
+        if len(instant) == 2:
+            raise KeyboardInterrupt
+        return at_once(one, dataset, **options)
+
+    at_once = runner.train
+    monkeypatch.setattr(runner, "train", interrupted)
+    assert call(experiments) == 130
+    assert "goes on from there" in capsys.readouterr().err
+    monkeypatch.setattr(runner, "train", at_once)
+    assert call(experiments) == 0
+    assert len(instant) == QUICK_RUNS
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Starts the command as a process of its own, over runs that take seconds."""
+    folder = scripts(tmp_path / "slow" / "experiments", epochs=15)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KMODELS_DATA": str(tmp_path / "data")}
+
+    def start(*argv):
+        return subprocess.Popen(
+            [sys.executable, str(folder / "reproduce.py"), "--folds", "1", *argv],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell may ignore it
+        )
+
+    return start
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_call_keeps_what_had_finished_and_the_next_trains_the_rest(process, tmp_path, how):
+    started, folder = process(), tmp_path / "slow" / "results"
+    deadline = time.monotonic() + 120
+    while not run_files(folder):
+        assert started.poll() is None, started.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    started.send_signal(how)
+    _, said = started.communicate(timeout=120)
+    before = {path: path.read_bytes() for path in run_files(folder)}
+    assert 1 <= len(before) < QUICK_RUNS // 2
+    if how == signal.SIGINT:
+        assert started.returncode == 130
+        assert "goes on from there" in said
+        assert "Traceback" not in said
+    again = process()
+    _, said = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    assert f"{QUICK_RUNS // 2 - len(before)} runs to train" in said
+    after = {path: path.read_bytes() for path in run_files(folder)}
+    assert len(after) == QUICK_RUNS // 2
+    assert {path: after[path] for path in before} == before
+
+
+@pytest.mark.slow
+def test_two_calls_at_once_train_nothing_twice(process, tmp_path):
+    calls = [process(), process()]
+    said = [started.communicate(timeout=300)[1] for started in calls]
+    assert [started.returncode for started in calls] == [0, 0], said
+    assert len(run_files(tmp_path / "slow" / "results")) == QUICK_RUNS // 2
+    assert sum(text.count("validation accuracy") for text in said) == QUICK_RUNS // 2
