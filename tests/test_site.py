@@ -1,6 +1,7 @@
 """The static site: what it says, that all of it leads somewhere, and that the same results give the same bytes."""
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from page_reader import Page
-from simulated_results import simulated, without_curves
+from simulated_results import simulated
 
-from kmodels import site
+from kmodels import plots, site
 from kmodels.__main__ import run_command
 from kmodels.claims import Claim, Reported, Row
 from kmodels.data.labels import labels_of
@@ -27,6 +28,7 @@ from kmodels.spec import Experiment, grid
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = load_scripts(ROOT / "experiments")
+DROPOUT = [script for script in SCRIPTS if script.name == "ablation_dropout"]
 HOSTILE = """<script>alert("1")</script> & '"><img src=x onerror=alert(2)> {{ 7 * 7 }} {% raw %}"""
 
 
@@ -45,9 +47,23 @@ def parsed(folder):
     return {name: Page(content.decode()) for name, content in read(folder).items() if name.endswith(".html")}
 
 
-def build(folder, *, scripts=SCRIPTS, runs=(), results=None, **options):
+def read_page(folder, name):
+    return Page((folder / name).read_text(encoding="utf-8"))
+
+
+def build(folder, *, scripts=SCRIPTS, runs=(), results=None, drawn=(), **options):
+    """Builds a site without drawing, which takes a second an experiment, but for the experiments named in `drawn`."""
     results = folder.parent / "results" if results is None else results
-    return site.build_site(folder, scripts=scripts, results=results, runs=runs, labels=labels, **options)
+    render = plots.render
+
+    def sparing(experiment, runs, **keys):
+        if experiment.name in drawn:
+            return render(experiment, runs, **keys)
+        return {"svg": f"<svg xmlns='http://www.w3.org/2000/svg'><title>{experiment.name}</title></svg>\n".encode()}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "render", sparing)
+        return site.build_site(folder, scripts=scripts, results=results, runs=runs, **{"labels": labels, **options})
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +75,15 @@ def empty(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """The site as if everything had run, and the runs; the curves of two small scripts alone are drawn."""
+    """The site as if everything had run, the runs, and what they say."""
     folder = tmp_path_factory.mktemp("full") / "site"
-    runs = without_curves(simulated(SCRIPTS))
-    curved = [run for run in simulated(SCRIPTS) if run.experiment in ("A-lenet-dropout", "D-net")]
-    runs = [*[run for run in runs if run.key not in {one.key for one in curved}], *curved]
-    quick = without_curves(simulated([s for s in SCRIPTS if s.name == "ablation_dropout"], seeds=1, quick=True))
-    return folder, runs, build(folder, runs=runs, quick_runs=quick)
+    runs = simulated(SCRIPTS)
+    return folder, runs, build(folder, runs=runs, quick_runs=simulated(DROPOUT, seeds=1, quick=True))
+
+
+@pytest.fixture(scope="module")
+def full_pages(full):
+    return parsed(full[0])
 
 
 def tiny(name="A-tiny", question="Does it run?", **changes):
@@ -91,7 +109,7 @@ def script(*experiments, name="tiny", about="Does it run?"):
 def test_every_page_is_whole_and_every_link_leads_somewhere_in_the_site(state, request):
     folder = request.getfixturevalue(state)
     folder = folder if state == "empty" else folder[0]
-    found = parsed(folder)
+    found = parsed(folder) if state == "empty" else request.getfixturevalue("full_pages")
     assert {"index.html", "models.html", "tuning.html", "experiments/ablation_dropout.html"} <= set(found)
     for name, page in found.items():
         for link in page.links:
@@ -117,29 +135,26 @@ def test_no_page_asks_for_anything_outside_the_site(full):
         assert b"@import" not in content and b"url(http" not in content, name
 
 
-def test_the_same_results_give_the_same_bytes_in_another_process_and_the_next_build_writes_nothing(full, tmp_path):
-    _, runs, _ = full
-    for run in [run for run in runs if run.experiment == "D-net"]:
+def test_the_same_results_give_the_same_bytes_in_another_process_without_keras(full, tmp_path):
+    (tmp_path / "experiments").mkdir()
+    shutil.copy(ROOT / "experiments" / "ablation_skip_connections.py", tmp_path / "experiments")
+    for run in [run for run in full[1] if run.experiment == "D-net"]:
         write_run(run, tmp_path / "results")
-    publish_site(ROOT / "experiments", tmp_path / "results", tmp_path / "one")
-    code = "import sys; from kmodels.__main__ import run_command; sys.exit(run_command(sys.argv[1:]))"
-    words = ["report", "--experiments", str(ROOT / "experiments"), "--results", str(tmp_path / "results")]
-    subprocess.run([sys.executable, "-c", code, *words, "--out", str(tmp_path / "two")], check=True, cwd=tmp_path)
-    assert read(tmp_path / "one") == read(tmp_path / "two")
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")}
-    publish_site(ROOT / "experiments", tmp_path / "results", tmp_path / "one")
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")} == before
-
-
-def test_pages_need_no_keras(tmp_path):
+    folders = tmp_path / "experiments", tmp_path / "results"
+    publish_site(*folders, tmp_path / "one")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom kmodels.publishing import publish_site\n"
-        "publish_site(Path(sys.argv[1]), Path('results'), Path('site'))\n"
+        "import sys\nfrom kmodels.__main__ import run_command\nassert run_command(sys.argv[1:]) == 0\n"
         "print(sorted({'keras', 'torch', 'tensorflow', 'jax'} & set(sys.modules)))"
     )
-    command = [sys.executable, "-c", code, str(ROOT / "experiments")]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert done.stdout.strip() == "[]"
+    words = ["report", "--experiments", str(folders[0]), "--results", str(folders[1]), "--out", str(tmp_path / "two")]
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert read(tmp_path / "one") == read(tmp_path / "two")
+    assert "figures/D-net.svg" in read(tmp_path / "one")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")}
+    publish_site(*folders, tmp_path / "one")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")} == before
 
 
 def test_where_nothing_has_run_the_pages_say_so_and_give_no_number(empty):
@@ -147,7 +162,7 @@ def test_where_nothing_has_run_the_pages_say_so_and_give_no_number(empty):
     front = [row for row in pages["index.html"].rows if len(row) == 6][1:]
     declared = [row for s in SCRIPTS for e in s.experiments for row in e.rows]
     assert len(front) == len(declared)
-    assert {(row[4], row[5]) for row in front} == {("not run yet", "○ not run yet")}
+    assert {(row[4].partition(":")[0], row[5]) for row in front} == {("not run yet", "○ not run yet")}
     ids = {row.id for row in declared}
     assert f"0 of {len(ids)} rows have run" in pages["index.html"].words
     assert f"0 of {len(declared)} numbers" in pages["index.html"].words
@@ -157,9 +172,9 @@ def test_where_nothing_has_run_the_pages_say_so_and_give_no_number(empty):
             assert "± 0" not in page.words and "Hardware:" not in page.words
 
 
-def test_the_front_page_has_every_row_with_its_own_numbers_and_verdict(full):
-    folder, _, found = full
-    shown = [row for row in parsed(folder)["index.html"].rows if len(row) == 6][1:]
+def test_the_front_page_has_every_row_with_its_own_numbers_and_verdict(full, full_pages):
+    found = full[2]
+    shown = [row for row in full_pages["index.html"].rows if len(row) == 6][1:]
     rows = report_rows(found)
     assert [row[0] for row in shown] == [row.id for row in rows]
     for entries, row in zip(shown, rows, strict=True):
@@ -169,52 +184,48 @@ def test_the_front_page_has_every_row_with_its_own_numbers_and_verdict(full):
     assert {"reproduced", "cannot tell"} <= {row.line.word for row in rows}
 
 
-def test_verdicts_are_counted_by_report(full):
-    folder, _, found = full
-    totals = next(row for row in parsed(folder)["index.html"].rows if row[:1] == ["all"])
-    rows = report_rows(found)
+def test_verdicts_are_counted_by_report(full, full_pages):
+    totals = next(row for row in full_pages["index.html"].rows if row[:1] == ["all"])
+    rows = report_rows(full[2])
     assert totals[-1] == str(len(rows))
     assert totals[1] == str(sum(row.line.word == "reproduced" for row in rows))
 
 
-def test_every_run_that_counts_is_named_on_its_scripts_page(full):
-    folder, _, found = full
-    pages = parsed(folder)
-    for each in found:
-        page = pages[f"experiments/{each.script.name}.html"]
+def test_every_run_that_counts_is_named_on_its_scripts_page(full, full_pages):
+    for each in full[2]:
+        words = full_pages[f"experiments/{each.script.name}.html"].words
         for part in each.parts:
             for run in (run for runs in part.counted.values() for run in runs):
-                assert f"{run.experiment}/{run.key}.json" in page.words
+                assert f"{run.experiment}/{run.key}.json" in words
             if part.counted:
-                assert part.table.footnotes[-1].removeprefix("Made by: ") in page.words
+                assert part.table.footnotes[-1].removeprefix("Made by: ") in words
             for row in {line.row.id for line in part.lines if line.row.id and line.estimate}:
-                assert f"python -m kmodels verify {row}" in page.words
-            assert all(line in page.words for line in part.experiment.assumptions)
+                assert f"python -m kmodels verify {row}" in words
+            assert all(line in words for line in part.experiment.assumptions)
 
 
 def test_links_lead_to_run_files_where_results_lie_beside_the_site(tmp_path):
     runs = [run for run in simulated(SCRIPTS, seeds=1) if run.experiment == "D-net"]
     path = write_run(runs[0], tmp_path / "results")
     build(tmp_path / "site", runs=runs[:1])
-    page = parsed(tmp_path / "site")["experiments/ablation_skip_connections.html"]
+    page = read_page(tmp_path / "site", "experiments/ablation_skip_connections.html")
     link = next(link for link in page.links if link.endswith(path.name))
     assert (tmp_path / "site" / "experiments" / link).resolve() == path.resolve()
     build(tmp_path / "deep" / "site", runs=runs[:1], results=tmp_path / "results")
-    page = parsed(tmp_path / "deep" / "site")["experiments/ablation_skip_connections.html"]
+    page = read_page(tmp_path / "deep" / "site", "experiments/ablation_skip_connections.html")
     assert not any(link.endswith(".json") for link in page.links)
     assert f"D-net/{path.name}" in page.words
 
 
 def test_quick_runs_stand_apart_without_a_verdict_and_are_counted_nowhere(tmp_path):
-    quick = without_curves(simulated([s for s in SCRIPTS if s.name == "ablation_dropout"], seeds=1, quick=True))
-    build(tmp_path / "site", quick_runs=quick)
-    pages = parsed(tmp_path / "site")
-    page = pages["experiments/ablation_dropout.html"]
+    build(tmp_path / "site", quick_runs=simulated(DROPOUT, seeds=1, quick=True))
+    page = read_page(tmp_path / "site", "experiments/ablation_dropout.html")
+    front = read_page(tmp_path / "site", "index.html").words
     assert "Quick protocol" in page.words and "carries no verdict" in page.words
     part = page.words.split("Quick protocol Minutes")[1].split("Made by")[0]
     for word in ("reproduced", "confirmed", "refuted", "cannot tell"):
         assert word not in part
-    assert "0 of" in pages["index.html"].words and "hours of training" not in pages["index.html"].words
+    assert "0 of" in front and "hours of training" not in front
 
 
 def test_what_scripts_say_is_shown_and_never_obeyed(tmp_path):
@@ -229,7 +240,7 @@ def test_what_scripts_say_is_shown_and_never_obeyed(tmp_path):
     hostile = script(part, name='a"b<i>', about=f"{HOSTILE}\n\n{HOSTILE}\n\n    {HOSTILE}\n")
     runs = [
         dataclasses.replace(run, device=HOSTILE, commit=HOSTILE, versions={HOSTILE: HOSTILE})
-        for run in without_curves(simulated([hostile]))
+        for run in simulated([hostile])
     ]
     (tmp_path / "results" / "tuning" / "s").mkdir(parents=True)
     text = f"### {HOSTILE}\n\n| a | b |\n| --- | --- |\n| {HOSTILE} | x |\n\n- {HOSTILE}\n"
@@ -287,12 +298,12 @@ def test_a_confusion_matrix_is_over_all_runs_of_a_cell():
     assert class_scores([other, dataclasses.replace(run, predictions=None)], right) is None
 
 
-def test_class_by_class_stands_on_the_page_or_why_not(full, tmp_path):
-    page = parsed(full[0])["experiments/ablation_skip_connections.html"]
+def test_class_by_class_stands_on_the_page_or_why_not(full_pages, tmp_path):
+    page = full_pages["experiments/ablation_skip_connections.html"]
     assert "Confusion matrix: Net" in page.words and "taken for" in page.words
     run = next(run for run in simulated(SCRIPTS, seeds=1) if run.experiment == "D-net")
-    site.build_site(tmp_path / "site", scripts=SCRIPTS, results=tmp_path, runs=without_curves([run]))
-    page = parsed(tmp_path / "site")["experiments/ablation_skip_connections.html"]
+    build(tmp_path / "site", runs=[run], labels=lambda name: None)
+    page = read_page(tmp_path / "site", "experiments/ablation_skip_connections.html")
     assert "its labels are not on the machine" in page.words and "Confusion matrix" not in page.words
 
 

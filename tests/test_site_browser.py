@@ -1,10 +1,11 @@
 """The site in a browser: it opens from the disk, sorts, filters, fits a phone, and can be read in the dark."""
 
+import json
 import re
 import shutil
 
 import pytest
-from simulated_results import simulated, without_curves
+from simulated_results import simulated
 from test_site import SCRIPTS, build, parsed
 
 pytestmark = [
@@ -25,12 +26,8 @@ ROWS = "#row-table tbody tr"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser") / "site"
-    runs = simulated(SCRIPTS)
-    drawn = {run.key for run in runs if run.experiment == "D-net"}
-    runs = [
-        run if run.key in drawn else without_curves([run])[0] for run in runs if not run.experiment.startswith("B-")
-    ]
-    build(folder, runs=runs)
+    runs = [run for run in simulated(SCRIPTS) if not run.experiment.startswith("B-")]
+    build(folder, runs=runs, drawn=["D-net"])
     return folder
 
 
@@ -42,7 +39,7 @@ def browser(tmp_path_factory):
     options.binary_location = shutil.which("chromium")
     for flag in (*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     yield driver
     driver.quit()
@@ -50,11 +47,20 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def front(browser, folder):
+    requested(browser)
     browser.get((folder / "index.html").as_uri())
     yield browser
     assert browser.get_log("browser") == []
-    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
-    assert len(loaded) >= 2 and all(name.startswith("file:") for name in loaded)
+    asked = requested(browser)
+    assert len(asked) == 3 and all(url.startswith("file:") for url in asked)
+
+
+def requested(browser):
+    """What the browser has asked for since this was last called."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
+    urls = {params["request"]["url"] for params in sent}
+    return {url for url in urls if not url.startswith(("data:", "chrome:"))}
 
 
 def column(browser, index):
@@ -189,6 +195,7 @@ def test_text_stands_out_in_light_and_dark(browser, folder, scheme):
 
 def test_figures_are_shown(browser, folder):
     browser.get((folder / "experiments" / "ablation_skip_connections.html").as_uri())
-    sizes = browser.execute_script("return [...document.images].map(image => [image.complete, image.naturalWidth])")
-    assert sizes and all(complete and width > 300 for complete, width in sizes)
+    size = "return [...document.images].filter(i => i.src.endsWith('D-net.svg')).map(i => [i.complete, i.naturalWidth])"
+    ((complete, width),) = browser.execute_script(size)
+    assert complete and width > 300
     assert browser.get_log("browser") == []
