@@ -105,7 +105,7 @@ def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, mon
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("few", [1, 100] if TORCH else [None])
+@pytest.mark.parametrize("few", [pytest.param(1, marks=pytest.mark.slow), 100] if TORCH else [None])
 def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
     if TORCH:
@@ -125,7 +125,7 @@ def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("few", [1, 100] if TORCH else [None])
+@pytest.mark.parametrize("few", [pytest.param(1, marks=pytest.mark.slow), 100] if TORCH else [None])
 def test_one_with_restarts_goes_on_in_any_of_them(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
     if TORCH:

@@ -228,16 +228,16 @@ def test_a_cpu_trains_one_after_the_other(digits, tmp_path):
         {"keep": "best_loss"},
         {"keep": "best_loss", "patience": 1},
         {"restarts": (Restart(epochs=1, learning_rate=1e-3),)},
-        {"testing": "report_c", "dropout": 0.0},
+        {"testing": "report_c"},
     ],
     ids=lambda changes: ", ".join(changes),
 )
-def test_what_single_trainings_alone_act_on_is_trained_one_by_one(digits, changes):
-    asked = [task(seed=seed, epochs=1, train_images=32, **changes) for seed in (0, 1)]
+def test_what_single_trainings_alone_act_on_is_trained_one_by_one(digits, monkeypatch, changes):
+    monkeypatch.setattr(training_many, "train", lambda one, *_, **__: one)
+    asked = [task(seed=seed, **changes) for seed in (0, 1)]
     assert not vectorised_by_default(asked[0].recipe, digits)
     with pytest.warns(UserWarning, match=f"2 tasks are trained one by one: the recipe has {next(iter(changes))}="):
-        together = train_many(asked, digits)
-    assert [run.scores for run in together] == [train(one, digits).scores for one in asked]
+        assert train_many(asked, digits) == asked
 
 
 def test_every_field_of_a_recipe_is_acted_on_or_trained_one_by_one():
