@@ -178,6 +178,7 @@ def test_a_run_comes_back_as_it_was(tmp_path):
         lambda text: text.replace('"test_images": 3', '"test_images": "3"'),
         lambda text: text.replace('"validation_images": 2', '"validation_images": 1'),
         lambda text: text.replace('"num_classes": 10', '"num_classes": 9'),
+        lambda text: text.replace('"num_classes": 10', '"num_classes": 10.5'),
         lambda text: text.replace("0.975", "NaN"),
         lambda text: text.replace("0.975", "97.5"),
         lambda text: text.replace("0.975", '"high"'),

@@ -10,7 +10,9 @@ import pytest
 
 from kmodels.__main__ import run_command
 from kmodels.claims import Claim, Reported, Row
-from kmodels.data.labels import labels_of
+from kmodels.data.catalog import CATALOG
+from kmodels.data.errors import DataDamaged
+from kmodels.data.labels import KEPT, labels_of
 from kmodels.data.splits import split_indices
 from kmodels.declarations import Script
 from kmodels.kept_predictions import Predictions
@@ -395,15 +397,18 @@ def test_all_tracked_files_together_stay_below_20_megabytes():
 
 
 def test_kept_labels_are_those_that_the_keys_of_runs_are_about():
-    from kmodels.data.catalog import CATALOG
-    from kmodels.data.labels import KEPT
-
     for name in KEPT:
         labels, facts = labels_of(name), CATALOG[name]
         assert (labels.digest, labels.num_classes) == (facts.digest, len(facts.class_names))
         assert (len(labels.train), len(labels.test)) == (facts.train_images, facts.test_images)
     assert np.bincount(labels_of("cifar10").test).tolist() == [1000] * 10
     assert labels_of("digits").test.shape == (297,)
+
+
+def test_labels_that_were_changed_are_found_out(monkeypatch):
+    monkeypatch.setitem(KEPT, "mnist", KEPT["cifar10"])
+    with pytest.raises(DataDamaged, match=r"mnist\.npz: expected the labels of mnist, sha256 3edb456524"):
+        labels_of.__wrapped__("mnist")
 
 
 @pytest.mark.network
