@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from kmodels import data
+from kmodels.data.labels import labels_of
 from kmodels.network import build_model
 from kmodels.results import Run
+from kmodels.run_check import check_run
 from kmodels.spec import Split
 from kmodels.training import measure_rate, train
 from tests.tiny_experiment import BASE, task
@@ -75,11 +77,38 @@ def test_scores_follow_from_what_is_stored(digits):
     assert "test_nll" not in run.scores
 
 
-def test_a_hold_out_keeps_the_probability_of_the_right_class(digits):
+def test_a_hold_out_keeps_the_probabilities_of_the_right_and_of_the_predicted_class(digits):
     run = train(task(split=Split(kind="stratified_holdout", validation_fraction=0.2)), digits)
     kept = run.predictions.true_class_probability.astype(float) / 65535
     assert run.scores["test_nll"] == pytest.approx(-np.log(np.maximum(kept, 0.5 / 65535)).mean())
     assert 1.0 < run.scores["test_nll"] < 4.0
+    sure = run.predictions.confidence.astype(float) / 65535
+    _, y_test = digits.open_test("test", lambda line: None)
+    right = run.predictions.classes == y_test
+    np.testing.assert_array_equal(sure[right], kept[right])
+    assert (sure[~right] > kept[~right]).all()
+    assert abs(right.mean() - sure.mean()) <= run.scores["test_ece"] + 1e-9 <= 1.0
+
+
+HOLD_OUT = Split(kind="holdout", validation_fraction=0.2)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"split": Split(kind="test")},
+        {"split": HOLD_OUT, "keep": "best_accuracy", "validation_drop_last": True},
+        {"split": Split(kind="batches"), "keep": "best_test_accuracy", "head": "softmax"},
+    ],
+    ids=["folds", "on the test images", "best epoch, full batches", "best on the test images"],
+)
+def test_what_is_stored_is_what_verification_computes(digits, changes):
+    checked = check_run(train(task(**changes), digits), labels_of("digits"))
+    assert checked.differences() == []
+    names = {"train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "test_accuracy"}
+    names |= {"test_nll", "test_ece"} if changes else set()
+    assert {score.name for score in checked.scores} == names
 
 
 def test_the_test_set_is_opened_once_and_the_reports_habit_is_told(digits):
