@@ -14,7 +14,7 @@ from kmodels.data.labels import KEPT, labels_of
 from kmodels.declarations import load_scripts
 from kmodels.results import Run, run_files
 
-__all__ = ["publish_site", "readme_results", "refresh_readme"]
+__all__ = ["publish_site", "readme_results", "refresh_readme", "stored_evidence"]
 
 Warn = Callable[[str], None]
 
@@ -49,7 +49,12 @@ def publish_site(experiments: Path, results: Path, out: Path, *, warn: Warn = _t
 
 def readme_results(experiments: Path, results: Path, *, warn: Warn = _to_stderr) -> str:
     """Returns what README says of the results, without the marks around it; arguments as for `publish_site`."""
-    return site.readme_block(site.evidence(**_known(experiments, results, warn)))
+    return site.readme_block(stored_evidence(experiments, results, warn=warn))
+
+
+def stored_evidence(experiments: Path, results: Path, *, warn: Warn = _to_stderr) -> tuple[site.Evidence, ...]:
+    """Returns what the stored runs say of each script; arguments as for `publish_site`."""
+    return site.evidence(**_known(experiments, results, warn))
 
 
 def refresh_readme(readme: Path, experiments: Path, results: Path, *, warn: Warn = _to_stderr) -> None:

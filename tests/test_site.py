@@ -17,7 +17,7 @@ from kmodels.claims import Claim, Reported, Row
 from kmodels.data.labels import labels_of
 from kmodels.declarations import Script, load_scripts
 from kmodels.kept_predictions import Predictions
-from kmodels.publishing import publish_site, readme_results
+from kmodels.publishing import publish_site, readme_results, stored_evidence
 from kmodels.recipes import LENET_A
 from kmodels.results import write_run
 from kmodels.site.classes import class_scores
@@ -330,11 +330,9 @@ def test_readmes_results_are_those_of_the_stored_runs():
     assert site.with_block(text, block) == text, "stale: python -m kmodels report --readme README.md"
 
 
-def test_no_script_says_that_it_has_not_run_when_it_has():
-    from kmodels.publishing import _known
-
-    for each in site.evidence(**_known(ROOT / "experiments", ROOT / "results", print)):
-        if any(part.counted for part in each.parts):
+def test_no_script_says_that_nothing_has_been_run_when_something_has():
+    for each in stored_evidence(ROOT / "experiments", ROOT / "results"):
+        if any(line.estimate for part in each.parts for line in part.lines):
             assert "not been run yet" not in each.script.about, each.script.path
 
 

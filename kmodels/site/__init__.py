@@ -2,8 +2,8 @@
 
 from kmodels.site.build import build_site
 from kmodels.site.classes import Labels
-from kmodels.site.evidence import evidence
+from kmodels.site.evidence import Evidence, evidence
 from kmodels.site.readme import readme_block, with_block
 from kmodels.site.studies import declared_studies
 
-__all__ = ["Labels", "build_site", "declared_studies", "evidence", "readme_block", "with_block"]
+__all__ = ["Evidence", "Labels", "build_site", "declared_studies", "evidence", "readme_block", "with_block"]

@@ -27,7 +27,7 @@ def readme_block(found: Sequence[Evidence]) -> str:
     rows, claims = report_rows(found), report_claims(found)
     done = [row for row in rows if row.has_run]
     shown = [row for row in done if row.line.row.reported is not None or row.line.row.measure in _ACCURACIES]
-    told = [claim for claim in claims if claim.verdict != "not run yet"]
+    told = [claim for claim in claims if claim.verdict in ("confirmed", "refuted")]
     parts = [_summary(rows, done, [claim.verdict for claim in claims])]
     if shown:
         columns = ("row", "cell", "measure", "reported", "ours ± 95 % CI (n)", "verdict")
