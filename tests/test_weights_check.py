@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 
+import keras
 import numpy as np
 import pytest
 from tiny_experiment import BASE
@@ -15,6 +16,7 @@ from kmodels.results import read_run, write_run
 from kmodels.tasks import Task
 from kmodels.torch_step.float32 import without_tf32
 from kmodels.training import train
+from kmodels.training_many import train_many
 from kmodels.weights_check import Evaluation, check_weights, evaluate_weights
 
 LENET = Task(experiment="A-tiny", cell="c", protocol="report", recipe=BASE.change(epochs=1), seed=0, fold=1)
@@ -112,6 +114,18 @@ def test_weights_are_kept_of_one_run_of_a_cell(digits, changes):
     assert train(task, digits).weights is None
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="tasks are trained at once on PyTorch")
+def test_of_tasks_that_were_trained_at_once_each_keeps_its_own_weights(digits, run, stored, tmp_path):
+    other, together = train_many([dataclasses.replace(LENET, seed=1), LENET], digits)  # seeds begin elsewhere
+    assert other.weights is None
+    write_run(together, tmp_path)  # in the place of the run that was trained alone
+    alone = np.load(io.BytesIO(run.weights.content))
+    for (name, array), before in zip(arrays_of(stored[1], together), alone.files, strict=True):
+        assert before.endswith(name)
+        np.testing.assert_allclose(array, alone[before], atol=1e-4, err_msg=name)
+    assert evaluate_weights(together, stored[1], digits).flipped == 0
+
+
 @pytest.mark.parametrize(
     ("right", "flipped", "same_device", "holds"),
     [(90, 0, True, True), (90, 2, True, True), (89, 1, True, False), (89, 1, False, True), (90, 2, False, False)],
@@ -123,8 +137,6 @@ def test_on_the_same_device_as_many_are_right_and_elsewhere_few_change(right, fl
 
 
 def test_running_statistics_are_kept_and_states_of_dropout_are_not():
-    import keras
-
     inputs = keras.Input((4,))
     outputs = keras.layers.Dropout(0.5, seed=1)(keras.layers.BatchNormalization()(keras.layers.Dense(3)(inputs)))
     model = keras.Model(inputs, outputs)
@@ -136,8 +148,6 @@ def test_running_statistics_are_kept_and_states_of_dropout_are_not():
 
 
 def test_products_are_not_rounded_to_tf32_while_weights_are_evaluated():
-    import keras
-
     if keras.backend.backend() != "torch":
         return
     import torch
