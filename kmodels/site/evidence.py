@@ -137,8 +137,11 @@ def _parts(
 def _matched(
     experiment: Experiment, runs: Sequence[Run], quick: bool, digests: Mapping[str, str] | None
 ) -> Mapping[str, Runs]:
-    for pipeline, backend in itertools.product(_PIPELINES, _BACKENDS):
-        found = match_runs(experiment, runs, quick=quick, backend=backend, pipeline=pipeline, digests=digests)
+    recipes = [experiment.recipe(cell, quick) for cell in experiment.all_cells()]
+    asked = {(recipe.model, recipe.dataset) for recipe in recipes}  # spares the reading of most other recipes
+    near = [run for run in runs if (run.recipe.get("model"), run.recipe.get("dataset")) in asked]
+    for pipeline, backend in itertools.product(_PIPELINES if near else (), _BACKENDS):
+        found = match_runs(experiment, near, quick=quick, backend=backend, pipeline=pipeline, digests=digests)
         if any(found.values()):
             return found
     return {cell: {} for cell in experiment.all_cells()}

@@ -80,9 +80,10 @@ def pages(known: Known) -> Iterator[tuple[str, bytes]]:
         about = _paragraphs(each.script.about)
         yield page(f"experiments/{each.script.name}.html", "experiment.html", each=each, about=about, sections=shown)
     yield page("models.html", "models.html", networks=known.networks)
+    uses = _uses(known.scripts)
     for network in known.networks:
-        uses = list(_uses(network.name, known.scripts))
-        yield page(f"models/{network.name}.html", "model.html", network=network, uses=uses)
+        own = uses.get(network.name, [])
+        yield page(f"models/{network.name}.html", "model.html", network=network, uses=own)
     for study in known.studies:
         for name, svg in study.figures.items():
             yield f"figures/tuning-{study.name}-{name}.svg", svg
@@ -220,10 +221,13 @@ def _classes(part: Part, counted: Mapping[str, list[Run]], known: Known) -> dict
     return {"scores": scores, "missing": sorted(missing), "best": best}
 
 
-def _uses(model: str, scripts: Iterable[Evidence]) -> Iterator[dict[str, Any]]:
+def _uses(scripts: Iterable[Evidence]) -> dict[str, list[dict[str, Any]]]:
+    """The cells that train each network."""
+    found: dict[str, list[dict[str, Any]]] = {}
     for each in scripts:
         for part in each.parts:
             for cell in part.experiment.all_cells():
-                if part.experiment.recipe(cell).model == model:
-                    ids = [row.id for row in part.experiment.rows if row.cell == cell]
-                    yield {"script": each.script.name, "part": part, "cell": cell, "rows": list(dict.fromkeys(ids))}
+                ids = dict.fromkeys(row.id for row in part.experiment.rows if row.cell == cell)
+                use = {"script": each.script.name, "part": part, "cell": cell, "rows": list(ids)}
+                found.setdefault(part.experiment.recipe(cell).model, []).append(use)
+    return found
