@@ -110,7 +110,7 @@ def _draw_gradients(figure: Figure, found: _Observed) -> None:
         norms = _mean_norms(runs)
         for place, probe in enumerate(chosen[chosen < len(norms)]):
             label = f"after epoch {probe}" if probe else "before the training"
-            colour = colormaps["viridis"](0.85 * place / max(1, len(chosen) - 1))
+            colour = colormaps["viridis"](0.8 * place / max(1, len(chosen) - 1))
             style = STYLES[place % len(STYLES)]
             layers = np.arange(1, norms.shape[1] + 1)
             axes.plot(layers, norms[probe], color=colour, linestyle=style, linewidth=1.2, label=label)
@@ -155,7 +155,7 @@ def _draw_cells_gates(part: SubFigure, title: str, gates: Sequence[Mapping[str, 
     by_block.invert_yaxis()
     by_block.set_title("spread of a channel's gate", fontsize=10)
     by_block.set_xlabel("standard deviation")
-    by_block.legend(frameon=False, fontsize=8)
+    by_block.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)  # below
     columns = min(3, len(blocks))
     handles = by_class.get_legend_handles_labels()
     part.legend(*handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
