@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +12,10 @@ import numpy as np
 
 from kmodels import environment
 from kmodels.kept_predictions import STEPS
-from kmodels.kept_weights import keep
+from kmodels.kept_weights import KeptWeights, keep
 from kmodels.results import REVISION, Predictions, Run
 from kmodels.scoring import scores_on_test
 from kmodels.task_data import TaskData
-from kmodels.tasks import Task
 from kmodels.torch_step.device import device_of
 
 __all__ = ["finished_run", "named_weights"]
@@ -49,7 +49,8 @@ def finished_run(
         further: scores of other ways of testing, by name; None for none.
         observations: see `Run`; None for none.
         weights: returns those that were evaluated, as `named_weights` does; None where they are no one network's. They
-            are kept of one run of a cell, in the report protocol: the first seed's last fold.
+            are kept of one run of a cell, in the report protocol: the first seed's last fold; where they take more
+            than 1 MB only if the environment variable `KMODELS_KEEP_WEIGHTS` is `all`.
         seconds: see `Run`.
         images_per_second: see `Run`.
         weight: a weight as the backend holds it, which tells the device.
@@ -87,7 +88,7 @@ def finished_run(
         diverged=diverged,
         predictions=predictions,
         validation_classes=None if data.on_test else held_classes,
-        weights=keep(weights(), data.key) if weights is not None and _keeps_weights(task) and not diverged else None,
+        weights=_kept(weights, data) if weights is not None and not diverged else None,
         test_openings=data.openings,
         seconds={name: round(value, 3) for name, value in seconds.items()},
         images_per_second=round(images_per_second, 1),
@@ -119,8 +120,11 @@ def named_weights(model: Any, values: Sequence[Any] | None = None) -> list[tuple
     return [(name, value if value.dtype.kind in "biuf" else value.astype("float32")) for name, value in found]
 
 
-def _keeps_weights(task: Task) -> bool:
-    return task.protocol == "report" and task.seed == 0 and task.fold == task.recipe.split.folds - 1
+def _kept(weights: Callable[[], Sequence[tuple[str, np.ndarray]]], data: TaskData) -> KeptWeights | None:
+    task, large = data.task, os.environ.get("KMODELS_KEEP_WEIGHTS") == "all"
+    if task.protocol != "report" or task.seed != 0 or task.fold != task.recipe.split.folds - 1:
+        return None
+    return keep(weights(), data.key, large=large)
 
 
 def _scores_of_epoch(curves: Mapping[str, Sequence[float]], epoch: int | None) -> dict[str, float]:

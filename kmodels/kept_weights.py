@@ -16,7 +16,7 @@ import numpy as np
 __all__ = ["LARGEST", "KeptWeights", "keep", "read_weights"]
 
 LARGEST = 1_000_000
-"""Bytes of a file that is kept; of larger ones only size and sha256 are."""
+"""Bytes of a file that is kept; of larger ones only size and sha256 are, unless more is asked for."""
 
 _NAME, _SHA256 = re.compile(r"[0-9a-f]{20}\.npz"), re.compile(r"[0-9a-f]{64}")
 
@@ -28,8 +28,8 @@ class KeptWeights:
     Attributes:
         sha256: of the file, 64 hexadecimal digits.
         size: bytes of the file, `bytes` in the run's own file.
-        file: its name, beside the run's own file; empty where the file was not kept.
-        content: the file, of a run that has just been trained; None for one that was read, and where `file` is empty.
+        file: its name, beside the run's own file; empty for a larger one, which is at most on the machine that trained.
+        content: the file, of a run that has just been trained; None for one that was read, and where it is not kept.
 
     Raises:
         ValueError: a field is malformed.
@@ -48,6 +48,14 @@ class KeptWeights:
         if not isinstance(self.file, str) or (self.file and not _NAME.fullmatch(self.file)):
             raise ValueError(f"file: expected a run's key and .npz, or nothing. Received: file={self.file!r}")
 
+    def name(self, key: str) -> str:
+        """Returns the file's name, also that of a larger one, which is kept out of version control.
+
+        Args:
+            key: of the run.
+        """
+        return self.file or f"{key}.large.npz"
+
     def as_dict(self) -> dict[str, Any]:
         """Returns all but the content as JSON-ready values."""
         return {"file": self.file, "sha256": self.sha256, "bytes": self.size}
@@ -64,7 +72,7 @@ class KeptWeights:
         return cls(values["sha256"], values["bytes"], values["file"])
 
 
-def keep(arrays: Sequence[tuple[str, np.ndarray]], key: str) -> KeptWeights:
+def keep(arrays: Sequence[tuple[str, np.ndarray]], key: str, *, large: bool = False) -> KeptWeights:
     """Returns the file of some weights, or its sha256 alone where it is larger than `LARGEST`.
 
     The file is NumPy's `.npz`, not compressed: its bytes depend on names, shapes and values alone.
@@ -72,6 +80,7 @@ def keep(arrays: Sequence[tuple[str, np.ndarray]], key: str) -> KeptWeights:
     Args:
         arrays: name and values of each weight, in the network's order; names may repeat.
         key: of the run.
+        large: keep the content of larger files too.
 
     Example:
         >>> kept = keep([("dense/kernel", np.zeros((2, 3), "float32"))], "0" * 20)
@@ -85,7 +94,7 @@ def keep(arrays: Sequence[tuple[str, np.ndarray]], key: str) -> KeptWeights:
     content = stream.getvalue()
     digest = hashlib.sha256(content).hexdigest()
     if len(content) > LARGEST:
-        return KeptWeights(digest, len(content))
+        return KeptWeights(digest, len(content), content=content if large else None)
     return KeptWeights(digest, len(content), f"{key}.npz", content)
 
 

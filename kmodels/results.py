@@ -155,7 +155,7 @@ def write_run(run: Run, folder: Path) -> Path:
     """
     path = folder / run.experiment / f"{run.key}.json"
     if run.weights is not None and run.weights.content is not None:  # first, so that no run names what is not there
-        write_atomically(path.with_name(run.weights.file), run.weights.content)
+        write_atomically(path.with_name(run.weights.name(run.key)), run.weights.content)
     write_atomically(path, json.dumps(run.as_dict(), indent=1, sort_keys=True).encode() + b"\n")
     return path
 

@@ -70,14 +70,15 @@ def evaluate_weights(run: Run, folder: Path, dataset: Dataset) -> Evaluation:
         dataset: the data set that it names.
 
     Raises:
-        ValueError: the file is not the run's, is of another network, or the data set has other content.
+        ValueError: the file is not the run's, is of another network, or the data set has other content; or the run
+            has no predictions, or nothing is known of its weights.
         OSError: the file cannot be read.
     """
-    if run.weights is None or run.predictions is None or not run.weights.file:
-        raise ValueError(f"run: expected one with predictions and kept weights. Received: {run.key}")
+    if run.weights is None or run.predictions is None:
+        raise ValueError(f"run: expected one with predictions and weights. Received: {run.key}")
     if run.data["digest"] != dataset.digest:
         raise ValueError(f"data: expected content {run.data['digest']}. Received: {dataset.digest}")
-    kept = read_weights(folder / run.weights.file, run.weights)
+    kept = read_weights(folder / run.weights.name(run.key), run.weights)
     recipe = Recipe.from_dict(run.recipe).change(precision="float32")
     task = Task(
         experiment=run.experiment, cell=run.cell, protocol="report", recipe=recipe, seed=run.seed, fold=run.fold
@@ -114,12 +115,12 @@ def check_weights(runs: Iterable[Run], results: Path, say: Callable[[str], None]
     holds, evaluated = True, 0
     for run in known:
         assert run.weights is not None
-        name = f"{run.experiment}/{run.key}, {run.cell}"
-        if not run.weights.file:
-            say(f"{name}: {run.weights.size} bytes with sha256 {run.weights.sha256}, not kept")
+        name, folder = f"{run.experiment}/{run.key}, {run.cell}", results / run.experiment
+        if not run.weights.file and not (folder / run.weights.name(run.key)).exists():
+            say(f"{name}: {run.weights.size} bytes with sha256 {run.weights.sha256}, not kept here")
             continue
         try:
-            found = evaluate_weights(run, results / run.experiment, load(run.data["name"], report=lambda line: None))
+            found = evaluate_weights(run, folder, load(run.data["name"], report=lambda line: None))
         except (ValueError, OSError, DataError) as error:
             say(f"DIFFERENT: {name}: {error}")
             holds = False

@@ -105,7 +105,20 @@ def test_what_is_not_kept_is_not_verified(run, tmp_path):
     large = KeptWeights("0" * 64, LARGEST + 1)
     holds, lines = said_of(dataclasses.replace(run, weights=large), tmp_path / "x")
     assert not holds
-    assert lines[0].endswith(f"{LARGEST + 1} bytes with sha256 {'0' * 64}, not kept")
+    assert lines[0].endswith(f"{LARGEST + 1} bytes with sha256 {'0' * 64}, not kept here")
+
+
+def test_larger_weights_stay_on_the_machine_that_was_asked_to_keep_them(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("kmodels.kept_weights.LARGEST", 1000)
+    path = write_run(train(LENET, digits), tmp_path)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    monkeypatch.setenv("KMODELS_KEEP_WEIGHTS", "all")
+    said = path.read_text()
+    write_run(train(LENET, digits), tmp_path)
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, f"{path.stem}.large.npz"]
+    run = read_run(path)
+    assert f'"sha256": "{run.weights.sha256}"' in said  # the run says the same, whether they are there or not
+    assert (run.weights.file, said_of(run, path.parent)[0]) == ("", True)
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"fold": 0}, {"protocol": "quick"}])
