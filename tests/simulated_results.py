@@ -74,4 +74,3 @@ def _run(task, experiment):
 def _classes(labels, accuracy, random):
     wrong = random.random(len(labels)) > accuracy
     return np.where(wrong, (labels + random.integers(1, 10, len(labels))) % 10, labels).astype("uint8")
-
