@@ -97,6 +97,8 @@ def connected(address: str, backend: str) -> Iterator[Cluster]:
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a run without a share of a GPU hides none
+    if not address:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # Ray's word for: loopback, on Linux too
     import ray
 
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
@@ -105,13 +107,15 @@ def connected(address: str, backend: str) -> Iterator[Cluster]:
         variables = {name: os.environ[name] for name in names if name in os.environ}
         options |= {"runtime_env": {"env_vars": {**variables, "KERAS_BACKEND": backend}}}
     else:  # its processes have the environment of this one
-        options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "object_store_memory": _STORE}
-        options |= {"num_cpus": os.cpu_count()}
+        options |= {"include_dashboard": False, "object_store_memory": _STORE, "num_cpus": os.cpu_count()}
     try:
         ray.init(address=address or "local", **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise OSError(f"Ray: {address or 'a cluster on this machine'}: {error}") from error
     try:
+        reachable = {node["NodeManagerAddress"] for node in ray.nodes()} - {"127.0.0.1", "::1"}
+        if not address and reachable:
+            raise OSError(f"Ray: expected a cluster that listens on 127.0.0.1 alone. Received: {min(reachable)}")
         found = ray.cluster_resources()
         yield Cluster(found.get("CPU", 0.0), found.get("GPU", 0.0), not address)
     finally:

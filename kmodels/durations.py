@@ -14,12 +14,15 @@ def spoken(seconds: float) -> str:
     """Returns a length of time in words.
 
     Example:
-        >>> spoken(40), spoken(150), spoken(7000)
-        ('40 s', '2.5 min', '1.9 h')
+        >>> spoken(40), spoken(150), spoken(7000), spoken(700_000)
+        ('40 s', '2.5 min', '1.9 h', '194 h')
     """
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    if seconds < 5400:
+        return f"{seconds / 60:.1f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 99.95 else f"{hours:.0f} h"
 
 
 def seconds_in(text: str) -> float:

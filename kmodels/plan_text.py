@@ -35,7 +35,7 @@ def lines(runs: Sequence[PlannedRun], columns: int = 80) -> Iterator[str]:
         about = ("" if run.basis in ("measured", "timed") else "~") + spoken(run.seconds)
         script = _cut(run.script.removeprefix("ablation_"), _SCRIPT)
         yield (
-            f"{number:>{_ORDER}} {script:{_SCRIPT}} {_cut(_cell(run), cell):{cell}} {task.seed:>{_SEED}} "
+            f"{number:>{_ORDER}} {script:{_SCRIPT}} {_cell(run, cell):{cell}} {task.seed:>{_SEED}} "
             f"{fold:>{_FOLD}} {about:>{_ESTIMATE}} {run.state}"
         )
 
@@ -76,14 +76,15 @@ def not_run_here(name: str, estimates: Sequence[Estimate]) -> str:
         estimates: of all its runs under the report's protocol.
     """
     seconds, basis = summed(estimates)
-    return (
-        f"{name}: not run here, about {spoken(seconds)} for {counted_runs(len(estimates))} of --protocol report ({basis}): it "
-        "cannot rise above chance in the quick protocol's minutes"
-    )
+    about = f"about {spoken(seconds)} for {counted_runs(len(estimates))} of --protocol report ({basis})"
+    return f"{name}: not run here, {about}: it cannot rise above chance in the quick protocol's minutes"
 
 
-def _cell(run: PlannedRun) -> str:
-    return f"{run.task.experiment} {run.task.cell}"
+def _cell(run: PlannedRun, width: int) -> str:
+    """The experiment and its cell; of the two the experiment is cut first, as its script stands beside it."""
+    task = run.task
+    room = max(width - len(task.cell) - 1, 6)
+    return _cut(f"{_cut(task.experiment, room)} {task.cell}", width)
 
 
 def _cut(text: str, width: int) -> str:

@@ -118,6 +118,7 @@ def test_the_list_has_a_line_a_run_of_80_columns():
     assert table[1].split()[:2] == ["1", "dropout"]
     assert table[1].endswith(" running")
     assert "1/2" in table[1]
+    assert " dropout=0.0 " in table[1]  # of the two names the cell's is the one to keep
     assert "~" in table[1]  # nothing has been measured here
     assert max(map(len, lines(runs, 120))) > 80
 

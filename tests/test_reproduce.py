@@ -29,8 +29,8 @@ HEAD = """
 from dataclasses import replace
 from tests import tiny_experiment
 
-TWO = replace(tiny_experiment.TINY, name="A-two", cells={"softmax": {"head": "softmax"}, "logits": {}}, rows=[], claims=[],
-              quick={"epochs": EPOCHS})
+HEADS = {"softmax": {"head": "softmax"}, "logits": {}}
+TWO = replace(tiny_experiment.TINY, name="A-two", cells=HEADS, rows=[], claims=[], quick={"epochs": EPOCHS})
 """
 REPRODUCE = """
 from pathlib import Path
