@@ -61,6 +61,16 @@ VGG16 = Experiment(
             best=["SGD 0.01, steps", "SGD 0.01, constant"],
         ),
         Claim(
+            text="B-3: SGD with momentum depends on the rate: constant, 0.01 is better than 0.001",
+            measure="test_accuracy",
+            best=["SGD 0.01, constant", "SGD 0.001, constant"],
+        ),
+        Claim(
+            text="B-3: lowering the rate holds back the over-fitting of the test loss",
+            measure="loss_gap",
+            best=["SGD 0.01, steps", "SGD 0.01, constant"],
+        ),
+        Claim(
             text="B-3: SGD with momentum may swing from epoch to epoch: less so in steps",
             measure="validation_accuracy_swing",
             best=["SGD 0.01, steps", "SGD 0.01, constant"],
