@@ -27,6 +27,7 @@ class Measure:
         higher_is_better: direction in which a claim's "better" points.
         spread: the value of a cell and seed is the standard deviation over folds, not the mean.
         probabilities: needs the probabilities of test images, which runs over folds do not keep.
+        of_machine: says something of the machine too, so that only runs of one are compared.
         threshold: for epochs until something is reached, what: a validation accuracy in (0, 1]; 0 otherwise.
     """
 
@@ -35,6 +36,7 @@ class Measure:
     higher_is_better: bool
     spread: bool = False
     probabilities: bool = False
+    of_machine: bool = False
     threshold: float = 0.0
 
 
@@ -60,9 +62,9 @@ MEASURES: dict[str, Measure] = {
     "train_loss_sum": Measure("training loss, sum over the last epoch's batches", "", False),
     "validation_accuracy_swing": Measure("validation accuracy, mean change from epoch to epoch", "%", False),
     "validation_loss_swing": Measure("validation loss, mean change from epoch to epoch", "", False),
-    "seconds": Measure("training time", "s", False),
-    "images_per_second": Measure("training images a second", "images/s", True),
-    "peak_memory": Measure("peak memory", "GiB", False),
+    "seconds": Measure("training time", "s", False, of_machine=True),
+    "images_per_second": Measure("training images a second", "images/s", True, of_machine=True),
+    "peak_memory": Measure("peak memory", "GiB", False, of_machine=True),
     "best_validation_accuracy": Measure("validation accuracy, best epoch", "%", True),
     "mean_probabilities_validation_accuracy": Measure("validation accuracy, probabilities averaged", "%", True),
     "majority_validation_accuracy": Measure("validation accuracy, majority vote", "%", True),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kmodels.claims import MEASURES, Measure, Row
+from kmodels.claims import MEASURES, Claim, Measure, Row
 from kmodels.provenance import provenance
 from kmodels.results import Run
 from kmodels.spec import Experiment
@@ -78,16 +78,36 @@ def claim_verdicts(
 ) -> dict[str, list[ClaimVerdict]]:
     """Returns the verdicts of all claims of a script by experiment, judged together with Holm's correction.
 
+    Time and memory are compared where runs of a seed come from one machine; other seeds do not count for them.
+
     Args:
         parts: each experiment of the script, with its runs by cell and the folds that a seed needs (see `table`).
     """
     evidence = [
-        (claim, compare(claim, {cell: _sample(part, runs, cell, claim.measure, folds) for cell in part.all_cells()}))
+        (claim, compare(claim, _samples(part, runs, claim, folds)))
         for part, runs, folds in parts
         for claim in part.claims
     ]
     verdicts = iter(judge_claims(evidence))
     return {part.name: [next(verdicts) for _ in part.claims] for part, _, _ in parts}
+
+
+def _samples(experiment: Experiment, runs: Mapping[str, Runs], claim: Claim, folds: int) -> dict[str, Sample]:
+    """The values of the cells that a claim names; other cells may not have its measure."""
+    cells = dict.fromkeys(cell for pair in claim.pairs() for cell in pair)
+    if MEASURES[claim.measure].of_machine:
+        machines: dict[tuple[int, int], set[tuple[str, int]]] = {}
+        for cell in cells:
+            for place, run in runs.get(cell, {}).items():
+                threads = (
+                    run.threads if run.device.startswith("CPU") else 0
+                )  # what waits for a GPU is not faster by more
+                machines.setdefault(place, set()).add((run.device, threads))
+        runs = {
+            cell: {place: run for place, run in runs.get(cell, {}).items() if len(machines[place]) == 1}
+            for cell in cells
+        }
+    return {cell: _sample(experiment, runs, cell, claim.measure, folds) for cell in cells}
 
 
 def _sample(experiment: Experiment, runs: Mapping[str, Runs], cell: str, measure: str, folds: int) -> Sample:

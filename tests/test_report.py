@@ -154,6 +154,40 @@ def test_claims_of_a_script_are_corrected_together():
     assert "after Holm's correction over 2 claims" in table(verdicts=verdicts["one"]).claims[0].detail
 
 
+def test_a_claims_measure_is_asked_of_its_own_cells_alone():
+    best = Claim(text="A: the best epoch", measure="best_validation_accuracy", best=[ZERO, HALF])
+    without = {place: dataclasses.replace(run, curves={}) for place, run in RUNS[FIFTH].items()}
+    value = table({**RUNS, FIFTH: without}, dataclasses.replace(EXPERIMENT, claims=[best]))
+    assert value.claims[0].verdict == "confirmed"
+
+
+@pytest.mark.parametrize("measure", ["seconds", "images_per_second", "peak_memory", "validation_accuracy"])
+def test_time_and_memory_are_compared_on_one_machine_alone(measure):
+    claim = Claim(text="A: it is better", measure=measure, best=[ZERO, HALF])
+    experiment = dataclasses.replace(EXPERIMENT, claims=[claim])
+
+    def on(device, cell, factor):
+        return {
+            place: dataclasses.replace(
+                run,
+                device=device,
+                seconds={"fit": factor * (10 + place[0])},
+                images_per_second=(100 + place[0]) / factor,
+                peak_memory_bytes=factor * (10 + place[0]) * 2**30,
+            )
+            for place, run in RUNS[cell].items()
+        }
+
+    same = {ZERO: on("CPU: a", ZERO, 1), HALF: on("CPU: a", HALF, 2)}
+    assert table(same, experiment).claims[0].verdict == "confirmed"
+    other = {**same, HALF: on("CUDA: b", HALF, 2)}
+    found = table(other, experiment).claims[0].verdict
+    assert found == ("confirmed" if measure == "validation_accuracy" else "not run yet")
+    one_seed = {**same, HALF: {**same[HALF], (2, 0): other[HALF][2, 0], (2, 1): other[HALF][2, 1]}}
+    if measure != "validation_accuracy":
+        assert "n = 2 seeds" in table(one_seed, experiment).claims[0].detail
+
+
 def test_at_80_columns_no_number_is_cut_or_split():
     rows = [
         Row("E-T6", ZERO, Reported(132.08587, 0.000005), "validation_loss"),
