@@ -19,7 +19,7 @@ from kmodels.matching import match_runs
 from kmodels.results import Run, run_files
 from kmodels.run_check import CheckedRun, check_run
 from kmodels.spec import Experiment
-from kmodels.stats import Runs
+from kmodels.stats import Runs, Sample
 
 __all__ = ["CellCheck", "Stored", "Verification", "conclusion", "described", "near", "read_results", "row_ids"]
 __all__ += ["verify_all", "verify_row"]
@@ -193,9 +193,15 @@ def _lines(experiment: Experiment, runs: Mapping[str, Runs], row: str, wanted: S
     shown = report.lines(experiment, runs, folds=experiment.base.split.folds)
     return [
         f"{row}, {line.cell}, {line.row.measure}: reported {line.reported} | ours {line.ours} | {line.verdict.word}"
+        f"{_unfinished(line.sample)}"
         for line in shown
         if line.row.id == row and line.row.cell in wanted
     ]
+
+
+def _unfinished(sample: Sample) -> str:
+    parts = (f"seed {seed} has {n} of {sample.wanted} folds" for seed, n in sample.partial.items())
+    return f" (unfinished: {', '.join(parts)})" if sample.partial else ""
 
 
 def _name(run: Run) -> str:

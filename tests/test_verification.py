@@ -223,6 +223,15 @@ def test_a_rows_runs_numbers_and_verdict_are_recomputed(results):
     assert [cell.cell for cell in both.cells] == ["dropout", "plain"]
 
 
+def test_a_seed_without_all_its_folds_is_checked_and_said_to_be_unfinished(tmp_path):
+    experiment = dataclasses.replace(EXPERIMENT, base=FOLDS, rows=EXPERIMENT.rows[:1], claims=[])
+    scripts = (dataclasses.replace(SCRIPTS[0], experiments=(experiment,)),)
+    write_run(make(FOLDS, fold=1), tmp_path)
+    found = verify_row("X-1.1", scripts, read_results(tmp_path))
+    assert (found.same, found.runs) == (True, 1)
+    assert found.summary[0].endswith("ours not run yet | not run yet (unfinished: seed 0 has 1 of 2 folds)")
+
+
 def test_repaired_cells_are_checked_where_asked(results):
     write_run(make(BASE.change(head="softmax"), cell="mended"), results)
     stored = read_results(results)
