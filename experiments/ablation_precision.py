@@ -5,7 +5,7 @@
     python experiments/ablation_precision.py --report             # table and figures from results, no training
 
 The report names apex's O1, mixed precision in float16, and measures nothing. Float16 needs a GPU: elsewhere that cell
-is left out and says so. Seconds and memory compare runs of one machine alone: the lines under the table name it.
+is left out and says so. Seconds and memory are compared on one machine alone: the lines under the table name it.
 The report's protocol has not been run yet.
 """
 

@@ -6,6 +6,7 @@ import pytest
 from scipy.special import log_softmax, logsumexp
 
 from kmodels import data
+from kmodels.models.ensemble import RULES
 from kmodels.run_check import check_run
 from kmodels.training import train
 from kmodels.training_many import train_many
@@ -16,6 +17,7 @@ PAIR = {
     "model_args": {"members": ("lenet", "plain_net"), "rule": "mean_logits"},
     "head": "logits",
     "epochs": 2,
+    "train_images": 600,
     "learning_rate": 5e-3,
 }
 ALONE = {**PAIR, "model_args": {}}
@@ -51,7 +53,6 @@ def shares(said, part, rule):
     return np.eye(10)[logits.argmax(axis=-1)].sum(axis=0)
 
 
-@pytest.mark.backend
 def test_members_are_the_networks_that_they_are_alone(alone, apart):
     for number, (run, _) in enumerate(alone.values(), start=1):
         for name, curve in run.curves.items():
@@ -61,7 +62,7 @@ def test_members_are_the_networks_that_they_are_alone(alone, apart):
     assert not {"loss", "val_accuracy"} & set(apart.curves)
 
 
-@pytest.mark.parametrize("rule", ["mean_logits", "mean_probabilities", "majority"])
+@pytest.mark.parametrize("rule", RULES)
 def test_every_rule_is_scored(alone, apart, rule):
     said = [outputs for _, outputs in alone.values()]
     for part, name in enumerate(("validation", "test")):
@@ -73,6 +74,7 @@ def test_every_rule_is_scored(alone, apart, rule):
 def test_the_runs_own_scores_are_those_of_its_rule(alone, apart):
     said = [outputs for _, outputs in alone.values()]
     held, labels = shares(said, 0, "mean_logits"), said[0][0][1]
+    assert len({shares(said, 1, rule).argmax(axis=1).tobytes() for rule in RULES}) == 3  # else it would not show
     assert apart.scores["validation_accuracy"] == apart.scores["mean_logits_validation_accuracy"]
     assert apart.scores["test_accuracy"] == apart.scores["mean_logits_test_accuracy"]
     loss = -log_softmax(held, axis=1)[np.arange(len(labels)), labels].mean()
@@ -103,6 +105,7 @@ def test_its_file_can_be_checked(digits, apart):
     assert "majority_test_accuracy" in checked.unchecked
 
 
+@pytest.mark.backend
 def test_a_preset_that_comes_twice_is_trained_from_two_seeds(digits):
     twice = {**PAIR, "model_args": {"members": ("lenet", "lenet"), "rule": "majority"}, "epochs": 1}
     run = train(task(**twice, train_members="apart"), digits)
