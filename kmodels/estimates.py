@@ -153,9 +153,10 @@ def _speed(run: Run, macs: Mapping[str, int]) -> Speed | None:
         return None
     if run.diverged or name not in macs or run.images_per_second <= 0.0:
         return None
-    on_images = passes(recipe).equivalent / run.images_per_second
-    overhead = max(0.0, sum(run.seconds.values()) - on_images)
-    return Speed(name, macs[name], recipe.batch_size, recipe.precision, run.images_per_second, overhead)
+    images, seconds = passes(recipe).equivalent, sum(run.seconds.values())
+    # evaluating may cost less than a third of a training step, and a training may have stopped early
+    rate = max(run.images_per_second, images / seconds if seconds > 0.0 else 0.0)
+    return Speed(name, macs[name], recipe.batch_size, recipe.precision, rate, max(0.0, seconds - images / rate))
 
 
 def _distance(speed: Speed, macs: int, recipe: Recipe) -> float:

@@ -15,7 +15,7 @@ from kmodels.training import measure_rate
 
 __all__ = ["timed"]
 
-_STEPS = 12
+_STEPS = 60
 _LONGEST = 4.0  # seconds one network may be expected to take
 
 

@@ -31,6 +31,11 @@ def test_a_run_like_a_stored_one_takes_as_long():
     assert Speeds.of_runs([made], MACS, **HERE).estimate(other) == estimate
 
 
+def test_a_run_that_stopped_early_or_evaluated_fast_is_believed_too():
+    made = replace(run(), seconds={"fit": 7.0})
+    assert Speeds.of_runs([made], MACS, **HERE).estimate(BASE).seconds == pytest.approx(7.0)
+
+
 def test_more_epochs_take_longer_but_are_built_once():
     speeds = Speeds.of_runs([run()], MACS, **HERE)
     once, twice = speeds.estimate(BASE).seconds, speeds.estimate(BASE.change(epochs=60)).seconds

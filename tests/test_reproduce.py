@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -292,29 +291,23 @@ def process(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell may ignore it
         )
 
     return start
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_call_keeps_what_had_finished_and_the_next_trains_the_rest(process, tmp_path, how):
+def test_a_killed_call_keeps_what_had_finished_and_the_next_trains_the_rest(process, tmp_path):
     started, folder = process(), tmp_path / "slow" / "results"
     deadline = time.monotonic() + 120
     while not run_files(folder):
         assert started.poll() is None, started.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    started.send_signal(how)
-    _, said = started.communicate(timeout=120)
+    started.kill()
+    started.communicate(timeout=120)
     before = {path: path.read_bytes() for path in run_files(folder)}
     assert 1 <= len(before) < QUICK_RUNS // 2
-    if how == signal.SIGINT:
-        assert started.returncode == 130
-        assert "goes on from there" in said
-        assert "Traceback" not in said
     again = process()
     _, said = again.communicate(timeout=300)
     assert again.returncode == 0, said
