@@ -180,21 +180,23 @@ def test_gradients_are_those_of_the_whole_training_where_it_restarts(digits):
     assert len(run.observations["gradient_norms"]["norms"]) == 1 + 2
 
 
-@pytest.mark.backend
-def test_gates_are_those_of_the_trained_network_on_the_validation_images(digits):
+@pytest.mark.parametrize("widths", [(4, 8), pytest.param((4,), marks=pytest.mark.backend)], ids=["two", "one"])
+def test_gates_are_those_of_the_trained_network_on_the_validation_images(digits, widths):
     class Keep(keras.callbacks.Callback):
         def on_train_end(self, logs=None):
             kept.append(self.model)
 
     kept = []
-    asked = task(**{**NETWORK, "epochs": 1}, observe=("gates", "size"))
+    small = {"blocks_per_stage": 1, "widths": widths, "se_reduction": 2}
+    asked = task(model="resnet14_d", model_args=small, head="logits", epochs=1, observe=("gates",))
     run = train(asked, digits, callbacks=[Keep()])
     share = TaskData.of(asked, digits, "memory")
     images = augment.apply(digits.x_train[share.held], None, share.transform)
     labels = digits.y_train[share.held]
     gates = gate_layers(kept[0])
-    ends = keras.Model(kept[0].inputs[0], [layer.output for layer in gates.values()])
-    values = [np.asarray(v).reshape(len(labels), -1) for v in map(keras.ops.convert_to_numpy, ends(images.copy()))]
+    ends = keras.Model(kept[0].inputs[0], {name: layer.output for name, layer in gates.items()})
+    outputs = ends.predict(images, verbose=0)
+    values = [np.asarray(one).reshape(len(labels), -1) for one in outputs.values()]
     assert run.observations["gates"]["blocks"] == list(gates)
     for place, block in enumerate(values):
         means = [block[labels == k].mean() for k in range(10)]
