@@ -16,6 +16,18 @@ with locked(Path(sys.argv[1]), "00") as mine:
     print(mine, flush=True)
     time.sleep(60)
 """
+CONTEND = """
+import os, sys
+from pathlib import Path
+from kmodels.key_lock import locked
+folder, held = Path(sys.argv[1]), 0
+while held < 300:
+    with locked(folder, "00") as mine:
+        if mine:
+            os.close(os.open(folder / "held", os.O_CREAT | os.O_EXCL))  # raises where another one holds it too
+            os.unlink(folder / "held")
+            held += 1
+"""
 
 
 def holder(folder):
@@ -59,3 +71,10 @@ def test_the_file_says_who_holds_it(tmp_path):
     with holder(tmp_path) as process:
         assert (tmp_path / ".locks" / "00.lock").read_text().startswith(f"process {process.pid} on ")
         process.kill()
+
+
+def test_no_two_hold_it_however_often_it_changes_hands(tmp_path):
+    command = [sys.executable, "-c", CONTEND, str(tmp_path)]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(3)]
+    said = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], said
