@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from kmodels.durations import seconds_in, spoken
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (89, "89 s"), (90, "1.5 min"), (5400, "1.5 h"), (359_820, "100 h")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (89, "89 s"), (90, "1.5 min"), (5400, "1.5 h"), (359_820, "100 h")]
+)
 def test_times_in_words(seconds, words):
     assert spoken(seconds) == words
 
