@@ -62,7 +62,8 @@ class Run:
         test_openings: one line for each time the test set was opened.
         seconds: wall-clock seconds of `build`, `fit`, `evaluate`; of runs that were trained at once, an equal share.
         images_per_second: training images over the seconds spent on training batches, without validation.
-        peak_memory_bytes: peak resident set of the process (CPU) or peak allocation (CUDA).
+        peak_memory_bytes: peak resident set of the process (CPU) or peak allocation (CUDA) during this run; of runs
+            that were trained at once, of all together.
         device: what it ran on, in words.
         threads: CPU threads of the backend, 0 where it does not say.
         backend: `torch`, `jax` or `tensorflow`.

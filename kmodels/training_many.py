@@ -24,6 +24,7 @@ from kmodels.results import Run
 from kmodels.spec import Recipe
 from kmodels.task_data import TaskData
 from kmodels.tasks import Task
+from kmodels.torch_step.device import forget_peak_memory
 from kmodels.torch_step.float32 import without_tf32
 from kmodels.training import train
 from kmodels.training_state import capture
@@ -144,6 +145,7 @@ def _train(
     from kmodels.torch_step.vectorised import Replicas, epoch_batches
 
     recipe, began = tasks[0].recipe, time.perf_counter()
+    forget_peak_memory("torch")
     shares = [TaskData.of(task, dataset, pipeline) for task in tasks]
     _require_equal_sizes(shares)
     feeds, validations = [share.training() for share in shares], [share.validation() for share in shares]
