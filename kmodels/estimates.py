@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from kmodels.costs import network, passes
 from kmodels.results import Run
 from kmodels.spec import Recipe
 from kmodels.torch_step.device import processor
 
-__all__ = ["BASES", "REFERENCE", "Basis", "Estimate", "Speed", "Speeds", "likely_device", "summed"]
+__all__ = ["BASES", "REFERENCE", "Basis", "Estimate", "Speed", "Speeds", "likely_device", "reference_rate"]
+__all__ += ["summed"]
 
 Basis = Literal["measured", "timed", "scaled", "assumed"]
 
@@ -39,7 +42,7 @@ class Speed:
         precision: arithmetic of training.
         images_per_second: training images a second, 0 excluded.
         overhead_seconds: what a run takes beside its images: building, recording, compiling.
-        basis: `measured` by a finished run, `timed` by a few steps, or `assumed`: of another machine.
+        basis: `measured` by a finished run, or `timed` by a few steps.
     """
 
     network: str
@@ -51,18 +54,17 @@ class Speed:
     basis: Basis = "measured"
 
 
-REFERENCE = tuple(
-    Speed("", macs, batch_size, "float32", images_per_second, 5.0, "assumed")
-    for macs, batch_size, images_per_second in (
-        (886_440, 128, 15_756.0),  # LeNet
-        (5_796_776, 128, 3_378.0),  # SimpleDenseNet
-        (19_897_332, 128, 1_339.0),  # MyConvNet
-        (19_897_332, 16, 801.0),
-        (26_657_408, 128, 1_086.0),  # ResNet 16-32-64
-        (555_422_720, 128, 62.0),  # ResNet-18 on 32x32
-    )
+REFERENCE = (
+    (886_440, 15_756.0),  # LeNet
+    (5_796_776, 3_378.0),  # SimpleDenseNet
+    (19_897_332, 1_339.0),  # MyConvNet
+    (26_657_408, 1_086.0),  # ResNet 16-32-64
+    (555_422_720, 62.0),  # ResNet-18 on 32x32
 )
-"""Two CPU cores, as `benchmarks/README.md` has them: what is assumed of a machine that nothing is known of."""
+"""Multiply-accumulates an image and images a second of two CPU cores at batch 128, as `benchmarks/README.md` has them:
+how the speed of a machine changes with the size of a network, and what is assumed of one that nothing is known of."""
+
+_OVERHEAD = 5.0  # seconds of building and recording, where no run has told
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Estimate:
     Attributes:
         seconds: all told.
         basis: `measured` or `timed` of this network, batch and precision; `scaled` by multiply-accumulates from the
-            nearest network that was; `assumed`: scaled likewise from two CPU cores that were measured elsewhere.
+            nearest network that was, see `reference_rate`; or `assumed`: that rate itself, two CPU cores'.
     """
 
     seconds: float
@@ -126,10 +128,35 @@ class Speeds:
             if found := [speed for speed in same if speed.basis == basis]:
                 seconds = images / statistics.median(speed.images_per_second for speed in found)
                 return Estimate(seconds + statistics.median(speed.overhead_seconds for speed in found), found[0].basis)
-        known = self.known or REFERENCE
-        nearest = min(known, key=lambda speed: _distance(speed, self.macs[name], recipe))
-        rate = nearest.images_per_second * nearest.macs / max(self.macs[name], 1)
-        return Estimate(images / rate + nearest.overhead_seconds, "scaled" if self.known else "assumed")
+        rate = reference_rate(self.macs[name], recipe.batch_size)
+        if not self.known:
+            return Estimate(images / rate + _OVERHEAD, "assumed")
+        least = min(_distance(speed, self.macs[name], recipe) for speed in self.known)
+        nearest = [speed for speed in self.known if _distance(speed, self.macs[name], recipe) <= least + 1e-9]
+        factor = statistics.median(s.images_per_second / reference_rate(s.macs, s.batch_size) for s in nearest)
+        overhead = statistics.median(speed.overhead_seconds for speed in nearest)
+        return Estimate(images / (rate * factor) + overhead, "scaled")
+
+
+def reference_rate(macs: int, batch_size: int) -> float:
+    """Returns images a second of the machine of `REFERENCE`, for a network of any size.
+
+    Multiply-accumulates a second rise with the size of a network up to a limit: between the networks that were measured
+    on a line of logarithms, outside as at the nearest. Batches of fewer than 128 images are slower by the fourth root.
+
+    Args:
+        macs: multiply-accumulates an image.
+        batch_size: images a step, 1 or more.
+
+    Example:
+        >>> round(reference_rate(886_440, 128)), round(reference_rate(2 * 555_422_720, 128))
+        (15756, 31)
+    """
+    sizes = [math.log(size) for size, _ in REFERENCE]
+    throughputs = [math.log(size * rate) for size, rate in REFERENCE]
+    macs = max(macs, 1)
+    throughput = math.exp(float(np.interp(math.log(macs), sizes, throughputs)))
+    return throughput / macs * math.sqrt(math.sqrt(min(1.0, batch_size / 128)))
 
 
 def summed(estimates: Sequence[Estimate]) -> tuple[float, str]:

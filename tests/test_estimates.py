@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodels.costs import network, passes
-from kmodels.estimates import REFERENCE, Estimate, Speed, Speeds, likely_device, summed
+from kmodels.estimates import REFERENCE, Estimate, Speed, Speeds, likely_device, reference_rate, summed
 from tests import simulated_runs
 from tests.simulated_runs import BASE
 
@@ -88,7 +88,19 @@ def test_of_a_machine_that_nothing_is_known_of_two_cores_are_assumed():
     estimate = Speeds((), MACS).estimate(BASE)
     assert estimate.basis == "assumed"
     assert estimate.seconds > 0
-    assert {speed.basis for speed in REFERENCE} == {"assumed"}
+
+
+@pytest.mark.parametrize(("macs", "rate"), REFERENCE)
+def test_the_reference_is_what_was_measured(macs, rate):
+    assert reference_rate(macs, 128) == pytest.approx(rate)
+    assert reference_rate(macs, 16) == pytest.approx(0.6 * rate, rel=0.02)  # measured of MyConvNet: 801 of 1339
+    assert reference_rate(macs, 512) == pytest.approx(rate)
+
+
+def test_a_large_network_is_not_taken_to_be_as_slow_an_operation_as_a_small_one():
+    (small, fast), (large, slow) = REFERENCE[0], REFERENCE[-1]
+    half = Speeds((Speed("lenet", small, 128, "float32", fast / 2),), {network(BASE): large})
+    assert half.estimate(BASE).seconds == pytest.approx(passes(BASE).equivalent / (slow / 2))
 
 
 @given(st.integers(1, 10**11), st.integers(1, 4096))
