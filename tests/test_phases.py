@@ -86,7 +86,7 @@ def test_each_phase_has_its_own_length_and_rate():
     assert phases(BASE) == (type(found[0])(BASE, 0),)
 
 
-@pytest.mark.parametrize("keep", [pytest.param("best_loss", marks=pytest.mark.backend), "last"])
+@pytest.mark.parametrize("keep", ["best_loss", "last"])
 def test_restarts_are_single_trainings_one_after_the_other(digits, keep):
     asked = task(**SETTINGS, restarts=RESTARTS, keep=keep)
     run = train(asked, digits)

@@ -17,7 +17,7 @@ RECIPE = recipes.CONVNET_C.change(
     split=Split(kind="stratified_holdout", validation_fraction=0.05),
     train_images=164,
     epochs=7,
-    patience=1,
+    patience=0,
     learning_rate=1e-3,
 )
 
