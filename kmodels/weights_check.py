@@ -23,7 +23,8 @@ from kmodels.training_state import restore
 __all__ = ["Evaluation", "check_weights", "evaluate_weights"]
 
 MOST_FLIPPED = 0.01
-"""Share of the images whose class may differ on another kind of device, where sums are added up in another order."""
+"""Share of the images whose class may differ on another kind of device, where sums are added up in another order, and
+where the run was evaluated in half precision."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Evaluation:
         right_then: how many were, by the run's predictions.
         flipped: how many have another class than then.
         same_device: whether the run was evaluated on this kind of device, with this backend.
+        precision: arithmetic that the run was trained and evaluated in; here it is float32.
     """
 
     device: str
@@ -45,18 +47,20 @@ class Evaluation:
     right_then: int
     flipped: int
     same_device: bool
+    precision: str = "float32"
 
     @property
     def holds(self) -> bool:
-        """Whether as many are right as then; on another kind of device, whether no more than 1 % changed."""
-        if self.same_device:
+        """Whether as many are right as then; on another device or in other arithmetic, whether at most 1 % changed."""
+        if self.same_device and self.precision == "float32":
             return self.right == self.right_then
         return self.flipped <= MOST_FLIPPED * self.images
 
     def __str__(self) -> str:
         where = "the same kind of device" if self.same_device else f"another device, {self.device}"
+        arithmetic = "" if self.precision == "float32" else f" in float32 instead of {self.precision}"
         return (
-            f"{self.right} of {self.images} images right on {where}, {self.right_then} then; "
+            f"{self.right} of {self.images} images right on {where}{arithmetic}, {self.right_then} then; "
             f"{self.flipped} of another class"
         )
 
@@ -97,6 +101,7 @@ def evaluate_weights(run: Run, folder: Path, dataset: Dataset) -> Evaluation:
         right_then=int(np.count_nonzero(run.predictions.classes == labels)),
         flipped=int(np.count_nonzero(classes != run.predictions.classes)),
         same_device=(device, backend) == (run.device, run.backend),
+        precision=Recipe.from_dict(run.recipe).precision,
     )
 
 

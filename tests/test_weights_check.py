@@ -149,6 +149,19 @@ def test_on_the_same_device_as_many_are_right_and_elsewhere_few_change(right, fl
     assert f"{flipped} of another class" in str(found)
 
 
+@pytest.mark.parametrize(("right", "flipped", "holds"), [(89, 1, True), (90, 2, False)])
+def test_a_run_in_half_precision_may_change_a_little_in_float32(right, flipped, holds):
+    found = Evaluation("CPU: x", 100, right, 90, flipped, same_device=True, precision="mixed_bfloat16")
+    assert found.holds == holds
+    assert "on the same kind of device in float32 instead of mixed_bfloat16, 90 then" in str(found)
+
+
+def test_the_precision_of_the_run_is_told(digits, tmp_path):
+    task = dataclasses.replace(LENET, recipe=LENET.recipe.change(precision="mixed_bfloat16", train_images=64))
+    run = read_run(write_run(train(task, digits), tmp_path))
+    assert evaluate_weights(run, tmp_path / run.experiment, digits).precision == "mixed_bfloat16"
+
+
 def test_running_statistics_are_kept_and_states_of_dropout_are_not():
     inputs = keras.Input((4,))
     outputs = keras.layers.Dropout(0.5, seed=1)(keras.layers.BatchNormalization()(keras.layers.Dense(3)(inputs)))
