@@ -4,6 +4,7 @@ python -m kmodels models
 python -m kmodels summary resnet20
 python -m kmodels predict model.keras cat.png dog.jpg --dataset cifar10
 python -m kmodels verify D-1
+python -m kmodels report
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+
+from kmodels.command_line import Parser, WrongUse, check_backend, process
 
 __all__ = ["cited", "run_command"]
-
-_BACKENDS = ("torch", "jax", "tensorflow")
 
 
 def run_command(argv: Sequence[str]) -> int:
@@ -35,12 +35,10 @@ def run_command(argv: Sequence[str]) -> int:
     """
     try:
         asked = _parse(argv)
-        backend = os.environ.get("KERAS_BACKEND", "torch")
-        if backend not in _BACKENDS:
-            raise _WrongUse(f"KERAS_BACKEND: expected one of {', '.join(_BACKENDS)}. Received: {backend!r}")
+        check_backend()
         status: int = asked.do(asked) or 0
         sys.stdout.flush()
-    except (_WrongUse, ValueError) as error:
+    except (WrongUse, ValueError) as error:
         print(f"kmodels: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
@@ -57,18 +55,9 @@ def run_command(argv: Sequence[str]) -> int:
     return status
 
 
-class _WrongUse(Exception):
-    """A wrong value on the command line, in one line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise _WrongUse(message)
-
-
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = _Parser("python -m kmodels", description=__doc__, formatter_class=raw, allow_abbrev=False)
+    parser = Parser("python -m kmodels", description=__doc__, formatter_class=raw, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     table = commands.add_parser("models", help="table of the networks: parameters, cost, input, where they stand")
@@ -107,10 +96,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     site.add_argument(
         "--results", type=Path, default=Path("results"), metavar="DIR", help="stored runs (default: results)"
     )
-    site.add_argument(
+    made = site.add_mutually_exclusive_group()
+    made.add_argument(
         "--out", type=Path, default=Path("site"), metavar="DIR", help="where the site goes (default: site)"
     )
-    site.add_argument("--readme", type=Path, metavar="FILE", help="rewrite the results in this file instead of a site")
+    made.add_argument("--readme", type=Path, metavar="FILE", help="rewrite the results in this file instead of a site")
     site.set_defaults(do=_report)
     return parser.parse_args(argv)
 
@@ -158,7 +148,7 @@ def _summary(asked: argparse.Namespace) -> None:
 
 def _predict(asked: argparse.Namespace) -> None:
     if asked.top < 1:
-        raise _WrongUse(f"argument --top: expected 1 or more. Received: {asked.top}")
+        raise WrongUse(f"argument --top: expected 1 or more. Received: {asked.top}")
     from kmodels.data.catalog import CATALOG
     from kmodels.prediction import Prediction, load_network, predict
 
@@ -176,6 +166,8 @@ def _verify(asked: argparse.Namespace) -> int:
     from kmodels import verification
     from kmodels.declarations import load_scripts
 
+    if asked.all and asked.repaired:
+        raise WrongUse("argument --repaired: expected with a row, as --all checks every run")
     stored = verification.read_results(asked.results)
     if asked.all:
         found = verification.verify_all(stored)
@@ -184,8 +176,10 @@ def _verify(asked: argparse.Namespace) -> int:
     if asked.weights:
         from kmodels.weights_check import check_weights
 
+        for line in found.differences:  # as many right as then says nothing where "then" was changed
+            print(f"DIFFERENT: {line}")
         runs = (checked.run for cell in found.cells for checked in cell.runs)
-        return int(not check_weights(runs, asked.results, say=print))
+        return int(not check_weights(runs, asked.results, say=print) or bool(found.differences))
     for line in verification.described(found, every_run=not asked.all):
         print(line)
     print(verification.conclusion(found))
@@ -212,7 +206,7 @@ def _report(asked: argparse.Namespace) -> None:
 
 def _known(name: str, known: Sequence[str] | dict) -> None:
     if name not in known:
-        raise _WrongUse(f"argument NAME: expected one out of `python -m kmodels models`. Received: {name!r}")
+        raise WrongUse(f"argument NAME: expected one out of `python -m kmodels models`. Received: {name!r}")
 
 
 def cited(source: str) -> str:
@@ -243,4 +237,4 @@ def _short(count: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(sys.argv[1:]))
+    process(lambda: run_command(sys.argv[1:]))

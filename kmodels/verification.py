@@ -226,9 +226,6 @@ def described(found: Verification, *, every_run: bool) -> Iterator[str]:
         if every_run:
             yield _HEADING
             yield from (line for run in cell.runs for line in _scores(run))
-            unchecked = dict.fromkeys(name for run in cell.runs for name in run.unchecked)
-            if unchecked:
-                yield f"  not checked, as only training again could tell: {', '.join(unchecked)}"
             yield ""
     yield from found.summary
     yield from (f"DIFFERENT: {line}" for line in found.differences)
@@ -245,7 +242,9 @@ def conclusion(found: Verification) -> str:
         return f"{found.runs} run{'' if found.runs == 1 else 's'} checked: {len(found.differences)} DIFFERENT."
     if not found.runs:
         return "Nothing has been run yet: nothing to check."
-    return f"{found.runs} run{'' if found.runs == 1 else 's'} checked: everything is as stored."
+    unchecked = dict.fromkeys(name for cell in found.cells for run in cell.runs for name in run.unchecked)
+    rest = f", but for what only training again could tell: {', '.join(unchecked)}" if unchecked else ""
+    return f"{found.runs} run{'' if found.runs == 1 else 's'} checked: everything is as stored{rest}."
 
 
 _HEADING = f"  {'run':8}  seed  fold  {'score':19}  {'stored':>12}  {'recomputed':>12}  same"

@@ -368,6 +368,8 @@ def test_the_command_builds_and_says_what_is_wrong_in_one_line(tmp_path, capsys,
     readme = tmp_path / "README.md"
     assert run_command(["report", "--experiments", str(ROOT / "experiments"), "--readme", str(readme)]) == 1
     assert "README.md" in capsys.readouterr().err
+    assert run_command(["report", "--out", "x", "--readme", str(readme)]) == 2
+    assert "argument --readme: not allowed with argument --out" in capsys.readouterr().err
     readme.write_text(f"{BEGIN}\n{END}\n")
     assert run_command(["report", "--experiments", str(ROOT / "experiments"), "--readme", str(readme)]) == 0
     assert "rows** have run" in readme.read_text()

@@ -295,6 +295,12 @@ def test_nothing_run_is_nothing_verified(tmp_path):
     assert conclusion(found) == "Nothing has been run yet: nothing to check."
 
 
+def test_the_last_line_names_what_was_not_checked(results):
+    write_run(rescored(make(), test_accuracy_drawn=0.5), results)
+    found = verify_row("X-1.1", SCRIPTS, read_results(results))
+    assert conclusion(found).endswith("as stored, but for what only training again could tell: test_accuracy_drawn.")
+
+
 def test_every_score_of_every_run_is_shown_within_80_columns(results):
     lines = list(described(verify_row("X-1.1", SCRIPTS, read_results(results)), every_run=True))
     table = [line for line in lines if line.startswith("  ")]
@@ -354,12 +360,22 @@ def test_the_command_says_what_it_found(call, results, tmp_path):
     )
 
 
+def test_weights_do_not_hide_what_is_wrong_with_the_predictions(call, results, monkeypatch):
+    monkeypatch.setattr("kmodels.weights_check.check_weights", lambda runs, folder, say: True)
+    assert call("X-1.1", "--weights")[0] == 0
+    path = write_run(rescored(make(), test_accuracy=1.0), results)
+    status, (line,), _ = call("X-1.1", "--weights")
+    assert status == 1
+    assert line.startswith(f"DIFFERENT: X-one/{path.name}: test_accuracy: stored 1.0")
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         (("X-11",), "row: expected one like X-1.1. Received: 'X-11'"),
         ((), "one of the arguments ROW --all is required"),
         (("X-1.1", "--all"), "not allowed with argument"),
+        (("--all", "--repaired"), "argument --repaired: expected with a row"),
     ],
 )
 def test_a_wrong_use_costs_one_line(call, argv, message):
