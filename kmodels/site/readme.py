@@ -36,8 +36,8 @@ def readme_block(found: Sequence[Evidence]) -> str:
         parts.append(f"{len(done) - len(shown)} further numbers, which no report prints, are on the site.")
     if told:
         parts.append(markdown_table(("claim", "verdict"), ((claim.words.text, claim.verdict) for claim in told)))
-    parts.append("What each script asks, and how many of its rows have run:")
-    parts.append(markdown_table(("script", "question", "rows", "run"), _scripts(found)))
+    parts.append("What each script asks, and how many of its rows' numbers have run:")
+    parts.append(markdown_table(("script", "question", "rows", "numbers run"), _scripts(found)))
     return "\n\n".join(part.strip() for part in parts)
 
 
