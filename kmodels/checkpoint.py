@@ -35,15 +35,16 @@ class Checkpointing(keras.callbacks.Callback):
         path: the file; None to write none.
         key: of the run, which a file must name.
         last: number of epochs after which nothing is written: what follows is sooner done again than a state is read.
+        leave: write the state after the last epoch all the same, for a training that goes on later.
         chosen: the epoch whose weights count, which is part of the state.
 
     Raises:
         ValueError: the file is of another run or is damaged.
     """
 
-    def __init__(self, path: Path | None, key: str, *, last: int, chosen: ChosenEpoch) -> None:
+    def __init__(self, path: Path | None, key: str, *, last: int, leave: bool = False, chosen: ChosenEpoch) -> None:
         super().__init__()
-        self._path, self._key, self._final, self._chosen = path, key, last, chosen
+        self._path, self._key, self._final, self._leave, self._chosen = path, key, last, leave, chosen
         self._state = read_state(path) if path is not None and path.exists() else None
         facts: dict[str, Any] = {} if self._state is None else self._state.facts
         if self._state is not None and facts.get("key") != key:
@@ -98,7 +99,8 @@ class Checkpointing(keras.callbacks.Callback):
             self.curves.setdefault(name, []).append(round(float(value), 6))
         now = time.monotonic()
         ends = epoch + 1 == self._final or self.model.stop_training
-        if self._path is None or ends or now - self._written < _SECONDS:
+        wanted = self._leave if ends else now - self._written >= _SECONDS
+        if self._path is None or not wanted:
             return
         # the rule of the beginning chooses again; but a machine that could not compile must not begin to
         mode = "record" if execution(self.model) == "recorded" else "auto"

@@ -12,6 +12,7 @@ import numpy as np
 
 from kmodels.acceleration import accelerate, execution
 from kmodels.checkpoint import Checkpointing
+from kmodels.checks import require
 from kmodels.chosen_epoch import ChosenEpoch
 from kmodels.data import Dataset
 from kmodels.data.feed import Feed, training_feed
@@ -41,6 +42,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint: Path | None = None,
     outputs: list[Outputs] | None = None,
+    until: int | None = None,
 ) -> Run:
     """Trains one task and evaluates it once, with the weights of the epoch that its recipe keeps.
 
@@ -57,21 +59,32 @@ def train(
             there, to the very same result, and deletes when it has ended; None for no such file.
         outputs: receives what the network said of the validation and of the test images, for who combines several;
             not for an ensemble whose members are trained apart.
+        until: stop after this many epochs, of the recipe's own, and leave the state in `checkpoint` for a later call
+            that goes on; None for all of them. What is returned then is how far it got, under the whole recipe's key.
 
     Returns:
         The run, with its key, scores, curves and predictions.
 
     Raises:
-        ValueError: the recipe does not fit the data, or the checkpoint is of another training.
+        ValueError: the recipe does not fit the data, the checkpoint is of another training or already beyond `until`,
+            or there is none to leave a state in.
         OSError: the checkpoint cannot be written.
     """
     recipe, began = task.recipe, time.perf_counter()
+    whole = recipe.total_epochs
+    if until is not None:
+        require(1 <= until <= whole, "until", f"an integer from 1 to {whole}, the recipe's epochs", until)
+        require(checkpoint is not None, "checkpoint", "a file, where the state is left", checkpoint)
+        plain = recipe.train_members == "jointly" and recipe.patience is None
+        require(plain, "until", "None for members trained apart and for patience, which ends by itself", until)
+    last = whole if until is None else until
     if recipe.train_members == "apart":
         return train_apart(train, task, dataset, pipeline=pipeline, callbacks=callbacks, checkpoint=checkpoint)
     forget_peak_memory(keras.backend.backend())
     data = TaskData.of(task, dataset, pipeline)
     chosen = ChosenEpoch(recipe.keep, recipe.patience, _test_accuracy(data))
-    kept = Checkpointing(checkpoint, data.key, last=recipe.total_epochs, chosen=chosen)
+    kept = Checkpointing(checkpoint, data.key, last=last, leave=until is not None, chosen=chosen)
+    require(kept.epochs <= last, "until", f"{kept.epochs} or more, where the checkpoint is", until)
     feed = data.training(kept.epochs)
     validation, held_labels = data.validation()
     steps = feed.steps_per_epoch
@@ -93,8 +106,9 @@ def train(
     diverged = ""
     try:
         for phase in phases(recipe):
-            if kept.epochs < phase.end:
-                _fit(model, phase, data, validation, kept=kept, chosen=chosen, callbacks=watching)
+            if kept.epochs < phase.end and phase.begin < last:
+                _fit(model, phase, data, validation, last=last, kept=kept, chosen=chosen, callbacks=watching)
+        kept.restore(model)  # where nothing was left to train
     except Diverged as error:
         diverged = f"{error}{kept.described()}"
     finally:
@@ -108,7 +122,7 @@ def train(
     if recipe.testing == "report_c" and not diverged:
         further = report_c_scores(model, test, said, labels, seed=task.seed, fold=task.fold)
     seen = kept.observations if diverged else kept.observations | observed_after(model, data, validation, held_labels)
-    if not diverged:
+    if not diverged and until is None:
         kept.delete()
     if outputs is not None:
         outputs += [held, (said, labels)]
@@ -147,6 +161,7 @@ def _fit(
     data: TaskData,
     validation: Feed,
     *,
+    last: int,
     kept: Checkpointing,
     chosen: ChosenEpoch,
     callbacks: Sequence[keras.callbacks.Callback],
@@ -163,7 +178,7 @@ def _fit(
         feed.x,
         steps_per_epoch=feed.steps_per_epoch,
         initial_epoch=first,
-        epochs=phase.end,
+        epochs=min(phase.end, last),
         shuffle=False,
         validation_data=validation.x,
         validation_steps=validation.steps_per_epoch,

@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 
+from kmodels.atomic_file import write_atomically
 from kmodels.checks import require
 from kmodels.crossval_folder import finish_folds
 from kmodels.crossval_result import CrossValidation, FoldScore
@@ -28,6 +29,7 @@ from kmodels.tuner_oracles import write_json
 from kmodels.tuner_trials import Search
 
 __all__ = [
+    "Leg",
     "RecipeCandidate",
     "compare_recipes",
     "cross_validate_recipe",
@@ -48,17 +50,17 @@ def search_recipes(tuner: Any, base: Recipe, dataset: Dataset, *, verbose: bool 
     """Runs the missing trials of a search over recipes.
 
     Args:
-        tuner: `RandomSearch`, `BayesianOptimization` or `GridSearch` of `kmodels.tuner`, made with the space in the
-            place of `build`: a function from `hp` to changes of `base`. Its objective is `val_accuracy` or `val_loss`;
-            `executions_per_trial` and `seed` say the seeds, the recipe's split the folds.
+        tuner: a tuner of `kmodels.tuner`, made with the space in the place of `build`: a function from `hp` to changes
+            of `base`. Its objective is `val_accuracy` or `val_loss`; `executions_per_trial` and `seed` say the seeds,
+            the recipe's split the folds. Hyperband's `max_epochs` are the recipe's: a trial that is not promoted is
+            the beginning of the whole training, schedule included, and one that is goes on from there.
         base: what the space changes.
         dataset: what `base.dataset` names; its test part cannot be reached from a trial.
         verbose: a line for each trial on standard error.
 
     Raises:
         ValueError: the split is the test set itself, the recipe keeps another epoch than the last, the objective is
-            another one, or the tuner is Hyperband, which has to go on from a state that a recipe's run does not leave
-            behind.
+            another one, or Hyperband's epochs are not the recipe's.
         SearchFailed: every trial failed.
 
     Example:
@@ -77,8 +79,9 @@ def search_recipes(tuner: Any, base: Recipe, dataset: Dataset, *, verbose: bool 
     _require_scorable(base)
     objective = tuner.oracle.objective.name
     require(objective in ("val_accuracy", "val_loss"), "objective", "'val_accuracy' or 'val_loss'", objective)
-    kind = type(tuner).__name__
-    require(kind != "Hyperband", "tuner", "RandomSearch, BayesianOptimization or GridSearch", kind)
+    by_rounds = type(tuner).__name__ == "Hyperband"
+    if by_rounds:
+        _require_epochs(base, tuner.oracle.max_epochs)
     seeds = list(tuner.planning["seeds"])
     how = {"data": dataset.digest, "seeds": seeds, "base": base.as_dict(), "revision": REVISION}
     guarded = without_test(dataset)
@@ -87,14 +90,44 @@ def search_recipes(tuner: Any, base: Recipe, dataset: Dataset, *, verbose: bool 
         recipe = base.change(**tuner.hypermodel.build(trial.hyperparameters))
         require(recipe.split.kind != "test", "split", "a part of the training images", recipe.split.kind)
         folder = tuner.folds_folder(trial.trial_id)
-        return cross_validate_recipe(recipe, guarded, seeds=seeds, folder=folder, metric=objective)
+        leg = None
+        if by_rounds:
+            _require_epochs(recipe, tuner.oracle.max_epochs)
+            values = trial.hyperparameters.values
+            goes_on = values["tuner/initial_epoch"] > 0
+            leg = Leg(values["tuner/epochs"], tuner.folds_folder(values["tuner/trial_id"]) if goes_on else None)
+        return cross_validate_recipe(recipe, guarded, seeds=seeds, folder=folder, metric=objective, leg=leg)
 
     found: Search = tuner.search_with(how, evaluate, verbose=verbose)
     return found
 
 
+def _require_epochs(recipe: Recipe, most: int) -> None:
+    require(recipe.total_epochs == most, "max_epochs", f"{recipe.total_epochs}, the recipe's epochs", most)
+    require(recipe.patience is None, "patience", "None under Hyperband, which ends trainings itself", recipe.patience)
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A part of a training, from its beginning or from where another trial left it.
+
+    Attributes:
+        epochs: epochs done when it ends, counted from the training's beginning.
+        after: the folder of folds that it goes on from; None for the beginning.
+    """
+
+    epochs: int
+    after: Path | None = None
+
+
 def cross_validate_recipe(
-    recipe: Recipe, dataset: Dataset, *, seeds: Sequence[int], folder: Path, metric: str = "val_accuracy"
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    seeds: Sequence[int],
+    folder: Path,
+    metric: str = "val_accuracy",
+    leg: Leg | None = None,
 ) -> CrossValidation:
     """Trains every fold of a recipe's split with every seed, and keeps what is finished.
 
@@ -104,6 +137,7 @@ def cross_validate_recipe(
         seeds: one training each a fold.
         folder: where finished folds are kept, and the state of a long one that is interrupted.
         metric: `val_accuracy` or `val_loss`, after the last epoch.
+        leg: train only this part of it, and keep the state for the next; None for all of it.
 
     Raises:
         ValueError: the recipe keeps another epoch than the last, or tests in other ways than the standard one.
@@ -112,14 +146,21 @@ def cross_validate_recipe(
     """
     _require_scorable(recipe)
 
-    def train_one(seed: int, fold: int, name: str) -> FoldScore:
+    def state_of(home: Path, seed: int, fold: int) -> Path:
+        return home / f"{_name(recipe, dataset, seed, fold, metric)}.checkpoint"
+
+    def train_one(seed: int, fold: int, _: str) -> FoldScore:
+        state = state_of(folder, seed, fold)
+        if leg is not None and leg.after is not None and not state.exists():
+            write_atomically(state, state_of(leg.after, seed, fold).read_bytes())
         try:
-            return _train(recipe, dataset, seed, fold, metric, folder / f"{name}.checkpoint")
+            return _train(recipe, dataset, seed, fold, metric, state, until=None if leg is None else leg.epochs)
         finally:
             keras.utils.clear_session()
 
-    numbered = ((seed, fold) for seed in seeds for fold in range(recipe.split.folds))
-    wanted = ((seed, fold, _name(recipe, dataset, seed, fold, metric)) for seed, fold in numbered)
+    numbered = [(seed, fold) for seed in seeds for fold in range(recipe.split.folds)]
+    ending = "" if leg is None else f"_epochs{leg.epochs}"
+    wanted = ((seed, fold, _name(recipe, dataset, seed, fold, metric) + ending) for seed, fold in numbered)
     return finish_folds(wanted, train_one, metric=metric, folder=folder)
 
 
@@ -132,9 +173,11 @@ def _require_scorable(recipe: Recipe) -> None:
     require(not recipe.observe, "observe", "nothing in a search, which keeps scores alone", recipe.observe)
 
 
-def _train(recipe: Recipe, dataset: Dataset, seed: int, fold: int, metric: str, checkpoint: Path) -> FoldScore:
+def _train(
+    recipe: Recipe, dataset: Dataset, seed: int, fold: int, metric: str, checkpoint: Path, until: int | None
+) -> FoldScore:
     task = Task(experiment="search", cell="trial", protocol="report", recipe=recipe, seed=seed, fold=fold)
-    run = train(task, dataset, checkpoint=checkpoint)
+    run = train(task, dataset, checkpoint=checkpoint, until=until)
     if run.diverged:
         raise FloatingPointError(run.diverged)
     value = run.scores["validation_accuracy"] if metric == "val_accuracy" else run.scores["validation_loss"]
@@ -142,8 +185,8 @@ def _train(recipe: Recipe, dataset: Dataset, seed: int, fold: int, metric: str, 
         seed=seed,
         fold=fold,
         value=float(value),
-        epoch=recipe.total_epochs,
-        epochs=recipe.total_epochs,
+        epoch=until or recipe.total_epochs,
+        epochs=until or recipe.total_epochs,
         train_loss=tuple(run.curves["loss"]),
         train_samples=run.data["train_images"],
         held_samples=run.data["validation_images"],

@@ -48,7 +48,7 @@ class Study:
     question: str
     base: Recipe
     space: Callable[[Any], Mapping[str, Any]]
-    kind: Literal["RandomSearch", "BayesianOptimization", "GridSearch"] = "RandomSearch"
+    kind: Literal["RandomSearch", "BayesianOptimization", "Hyperband", "GridSearch"] = "RandomSearch"
     options: Mapping[str, Any]
     split: Split
     top: int = 3

@@ -12,10 +12,11 @@ import pytest
 from kmodels import Recipe, Split, data, tuner_recipes
 from kmodels.crossval_result import FoldFailed
 from kmodels.data import Dataset
+from kmodels.rate import Schedule
 from kmodels.tasks import Task
 from kmodels.training import train
 from kmodels.tuner import GridSearch, Hyperband, read_search
-from kmodels.tuner_recipes import cross_validate_recipe, search_recipes, without_test
+from kmodels.tuner_recipes import Leg, cross_validate_recipe, search_recipes, without_test
 from kmodels.tuner_study import Study, run_study
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -126,10 +127,51 @@ def test_what_a_recipe_cannot_do_is_said(tmp_path, digits):
     def make(kind, objective, name):
         return kind(space, objective, directory=str(tmp_path), project_name=name)
 
-    with pytest.raises(ValueError, match="tuner: expected RandomSearch, BayesianOptimization or GridSearch"):
+    with pytest.raises(ValueError, match=r"max_epochs: expected 2, the recipe's epochs\. Received"):
         search_recipes(make(Hyperband, "val_accuracy", "a"), BASE, digits)
     with pytest.raises(ValueError, match="objective: expected 'val_accuracy' or 'val_loss'"):
         search_recipes(make(GridSearch, "auc", "b"), BASE, digits)
+
+
+LONG = BASE.change(
+    optimizer="sgd", momentum=0.9, learning_rate=0.05, epochs=3, schedule=Schedule(kind="cosine"), dropout=0.2
+)
+
+
+def test_a_trial_that_hyperband_promotes_is_the_one_that_is_trained_at_once(tmp_path, digits):
+    tuner = Hyperband(
+        lambda hp: {"learning_rate": hp.Choice("learning_rate", [0.02, 0.05, 0.1])},
+        "val_accuracy",
+        max_epochs=3,
+        factor=3,
+        directory=str(tmp_path),
+        project_name="rounds",
+    )
+    found = search_recipes(tuner, LONG, digits, verbose=False)
+    promoted = [trial for trial in tuner.oracle.trials.values() if trial.hyperparameters.values["tuner/initial_epoch"]]
+    assert {trial.epochs for trial in found.trials} == {1, 3} and promoted
+    for trial in promoted:
+        recipe = LONG.change(learning_rate=trial.hyperparameters.values["learning_rate"])
+        whole = cross_validate_recipe(recipe, without_test(digits), seeds=[0], folder=tmp_path / trial.trial_id)
+        assert trial.score == whole.mean
+        legs = [*(tuner.folds_folder(trial.trial_id)).glob("*_epochs3.json")]
+        losses = [json.loads(path.read_text())["train_loss"] for path in sorted(legs)]
+        assert losses == [list(score.train_loss) for score in whole.scores]
+
+
+def test_a_leg_that_is_killed_before_its_score_is_written_is_the_same_leg(tmp_path, digits):
+    def leg(epochs, name, after=None):
+        home = None if after is None else tmp_path / after
+        return cross_validate_recipe(LONG, digits, seeds=[0], folder=tmp_path / name, leg=Leg(epochs, home)).mean
+
+    short = leg(1, "first")
+    for score in (tmp_path / "first").glob("*.json"):
+        score.unlink()
+    assert leg(1, "first") == short
+    long = leg(3, "second", after="first")
+    assert long == cross_validate_recipe(LONG, digits, seeds=[0], folder=tmp_path / "whole").mean
+    with pytest.raises(FoldFailed, match="until"):
+        leg(2, "second")
 
 
 def test_a_study_compares_the_best_with_what_was_chosen_and_opens_the_test_once(tmp_path, digits, monkeypatch):
