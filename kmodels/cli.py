@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from kmodels.checks import require
-from kmodels.command_line import Parser, WrongUse, check_backend, positive, process
+from kmodels.command_line import PIPELINES, Parser, WrongUse, check_backend, positive, process
 from kmodels.script_folder import results_folder
 from kmodels.spec import Experiment, Precision
 from kmodels.variants import in_precision, narrowed, on_dataset
@@ -22,7 +22,6 @@ from kmodels.variants import in_precision, narrowed, on_dataset
 __all__ = ["main", "run_command"]
 
 DATASETS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits")
-PIPELINES = ("memory", "tfdata")
 
 
 def main(*experiments: Experiment, argv: Sequence[str] | None = None) -> NoReturn:
@@ -51,7 +50,8 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
     require(0 < len(names) == len(set(names)), "experiments", "one or more, each with a name of its own", names)
     try:
         asked = _parse(argv)
-        chosen = _selected(experiments, asked)
+        whole = _varied(experiments, asked)
+        chosen = _selected(whole, asked)
     except WrongUse as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 2
@@ -63,6 +63,7 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
         "backend": asked.backend,
         "command": _command(asked),
         "pipeline": asked.pipeline,
+        "script": whole,
     }
     try:
         from kmodels import session  # NumPy, SciPy, matplotlib: not needed for what is above
@@ -133,6 +134,11 @@ def _selected(experiments: Sequence[Experiment], asked: argparse.Namespace) -> l
     deepest = max(experiment.base.split.folds for experiment in chosen)
     if asked.folds is not None and asked.folds > deepest:
         raise WrongUse(f"argument --folds: expected {deepest} or fewer, as the split has. Received: {asked.folds}")
+    return chosen
+
+
+def _varied(experiments: Sequence[Experiment], asked: argparse.Namespace) -> list[Experiment]:
+    chosen = list(experiments)
     try:
         if asked.dataset:
             chosen = [on_dataset(experiment, asked.dataset) for experiment in chosen]

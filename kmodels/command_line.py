@@ -13,9 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["Parser", "WrongUse", "check_backend", "positive", "printable", "process"]
+__all__ = ["BACKENDS", "PIPELINES", "Parser", "WrongUse", "check_backend", "positive", "printable", "process"]
 
 BACKENDS = ("torch", "jax", "tensorflow")
+PIPELINES = ("memory", "tfdata")
 
 
 class WrongUse(Exception):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 
+from kmodels.command_line import BACKENDS, PIPELINES
 from kmodels.results import REVISION, Run
 from kmodels.spec import Experiment, Recipe
 
-__all__ = ["match_runs"]
+__all__ = ["match_runs", "shown_runs"]
 
 
 def match_runs(
@@ -46,3 +48,34 @@ def match_runs(
         recipe = experiment.recipe(cell, quick)
         found[cell] = {(run.seed, run.fold): run for other, run in candidates if other == recipe}
     return found
+
+
+def shown_runs(
+    experiment: Experiment,
+    runs: Iterable[Run],
+    *,
+    quick: bool,
+    backends: Sequence[str] = BACKENDS,
+    pipelines: Sequence[str] = PIPELINES,
+    digests: Mapping[str, str] | None = None,
+) -> dict[str, dict[tuple[int, int], Run]]:
+    """Returns the runs of each cell that a table shows: those of the first pipeline and backend that have any.
+
+    Runs of several are never mixed in one table, which names its own.
+
+    Args:
+        experiment: declares the cells.
+        runs: stored runs.
+        quick: match the quick protocol's recipes.
+        backends: in this order.
+        pipelines: in this order.
+        digests: as for `match_runs`.
+    """
+    recipes = [experiment.recipe(cell, quick) for cell in experiment.all_cells()]
+    asked = {(recipe.model, recipe.dataset) for recipe in recipes}  # spares the reading of most other recipes
+    near = [run for run in runs if (run.recipe.get("model"), run.recipe.get("dataset")) in asked]
+    for pipeline, backend in itertools.product(pipelines if near else (), backends):
+        found = match_runs(experiment, near, quick=quick, backend=backend, pipeline=pipeline, digests=digests)
+        if any(found.values()):
+            return found
+    return {cell: {} for cell in experiment.all_cells()}

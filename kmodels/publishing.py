@@ -9,7 +9,7 @@ from typing import Any
 
 from kmodels import site
 from kmodels.atomic_file import write_atomically
-from kmodels.data.catalog import CATALOG
+from kmodels.data.catalog import CATALOG, DIGESTS
 from kmodels.data.labels import KEPT, labels_of
 from kmodels.declarations import load_scripts
 from kmodels.results import Run, run_files
@@ -75,8 +75,7 @@ def refresh_readme(readme: Path, experiments: Path, results: Path, *, warn: Warn
 
 
 def _known(experiments: Path, results: Path, warn: Warn) -> dict[str, Any]:
-    digests = {name: facts.digest for name, facts in CATALOG.items() if facts.digest is not None}
-    return {"scripts": load_scripts(experiments), "runs": _stored(results, warn), "digests": digests}
+    return {"scripts": load_scripts(experiments), "runs": _stored(results, warn), "digests": DIGESTS}
 
 
 def _stored(folder: Path, warn: Warn) -> list[Run]:

@@ -13,11 +13,12 @@ from rich.console import Console
 from kmodels import plots, report
 from kmodels.amount import Amount
 from kmodels.atomic_file import write_atomically
+from kmodels.command_line import BACKENDS
 from kmodels.data import DataError, Dataset, DataUnavailable, load
-from kmodels.data.catalog import CATALOG
+from kmodels.data.catalog import CATALOG, DIGESTS
 from kmodels.durations import spoken
 from kmodels.estimates import likely_device, summed
-from kmodels.matching import match_runs
+from kmodels.matching import match_runs, shown_runs
 from kmodels.observation_plots import write_observation_figures
 from kmodels.plan_text import counted_runs, not_run_here
 from kmodels.results import Run, load_runs
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Amount", "show", "train"]
 
-_BACKENDS = ("torch", "jax", "tensorflow")
-_DIGESTS = {name: facts.digest for name, facts in CATALOG.items() if facts.digest is not None}
-
 
 def show(
     experiments: Sequence[Experiment],
@@ -43,6 +41,7 @@ def show(
     backend: str,
     command: str,
     pipeline: str = "memory",
+    script: Sequence[Experiment] = (),
     draw: bool = True,
 ) -> None:
     """Prints the tables of the stored runs and, with `draw`, writes them as Markdown and figures beside the runs.
@@ -54,6 +53,8 @@ def show(
         backend: Keras backend whose runs are shown; another one's where it has none.
         command: the command line that makes the numbers, without its protocol; printed under each table.
         pipeline: runs fed by this pipeline.
+        script: all experiments of the script, with all cells, over whose claims verdicts are corrected whatever is
+            shown of them; empty where all are shown.
         draw: write `table.md` and the figures into the folder of each experiment that has runs.
 
     Raises:
@@ -64,7 +65,12 @@ def show(
     stored = load_runs(folder, _warn)
     shown = [e for e in experiments if not (amount.quick and e.quick is None)]
     found = {e.name: _shown_runs(e, stored, amount, backend, pipeline) for e in shown}
-    verdicts = report.claim_verdicts([(e, found[e.name], amount.folds_of(e)) for e in shown])
+    judged = [
+        (e, _shown_runs(e, stored, amount, backend, pipeline), amount.folds_of(e))
+        for e in script or shown
+        if not (amount.quick and e.quick is None)
+    ]
+    verdicts = report.claim_verdicts(judged)
     unwritten: OSError | None = None
     for experiment in shown:
         table = report.table(
@@ -73,7 +79,7 @@ def show(
             protocol=amount.protocol,
             folds=amount.folds_of(experiment),
             command=_made_by(command, amount, found[experiment.name]),
-            verdicts=verdicts[experiment.name],
+            verdicts=[verdict for verdict in verdicts[experiment.name] if verdict.claim in experiment.claims],
         )
         console.print(report.to_rich(table))
         if not draw or not any(found[experiment.name].values()):
@@ -98,14 +104,11 @@ def _shown_runs(
     experiment: Experiment, stored: Mapping[str, Run], amount: Amount, backend: str, pipeline: str
 ) -> dict[str, dict[tuple[int, int], Run]]:
     """Runs of the chosen backend, or of the first other one that has any: their table names it."""
-    found: dict[str, dict[tuple[int, int], Run]] = {}
-    for name in dict.fromkeys((backend, *_BACKENDS)):
-        found = match_runs(
-            experiment, stored.values(), quick=amount.quick, backend=name, pipeline=pipeline, digests=_DIGESTS
-        )
-        if any(found.values()):
-            break
-    return found
+    order = tuple(dict.fromkeys((backend, *BACKENDS)))
+    stored_runs = stored.values()
+    return shown_runs(
+        experiment, stored_runs, quick=amount.quick, backends=order, pipelines=(pipeline,), digests=DIGESTS
+    )
 
 
 def train(
@@ -116,6 +119,7 @@ def train(
     backend: str,
     command: str,
     pipeline: str = "memory",
+    script: Sequence[Experiment] = (),
     fallback: bool = True,
     draw: bool = True,
 ) -> int:
@@ -128,6 +132,7 @@ def train(
         backend: Keras backend that trains.
         command: as for `show`.
         pipeline: `memory` or `tfdata`.
+        script: as for `show`.
         fallback: let the quick protocol train on `digits` where no source has the data.
         draw: as for `show`.
 
@@ -137,7 +142,7 @@ def train(
     Raises:
         OSError: a run or a table could not be written.
     """
-    show(experiments, results, Amount("report"), backend=backend, command=command, draw=False)
+    show(experiments, results, Amount("report"), backend=backend, command=command, script=script, draw=False)
     chosen = list(experiments)
     if amount.quick:
         _say_what_is_not_run([e for e in chosen if e.quick is None], results, backend)
@@ -157,6 +162,7 @@ def train(
                 raise
             _warn(f"{error}\nQuick protocol: training on digits, the images that come with scikit-learn, instead.")
             chosen = [on_dataset(experiment, "digits") for experiment in chosen]
+            script = [on_dataset(experiment, "digits") for experiment in script]
             queue = _without_gpu_only(_missing(chosen, folder, amount, backend, pipeline))
             datasets = {"digits": load("digits", report=_warn)}
         if queue:
@@ -168,7 +174,7 @@ def train(
     except DataError as error:
         _warn(str(error))
         return 1
-    show(chosen, results, amount, backend=backend, command=command, pipeline=pipeline, draw=draw)
+    show(chosen, results, amount, backend=backend, command=command, pipeline=pipeline, script=script, draw=draw)
     for line in diverged:
         _warn(f"diverged: {line}")
     return 0
@@ -182,7 +188,7 @@ def _missing(
     queue: list[Task] = []
     for experiment in experiments:
         found = match_runs(
-            experiment, stored.values(), quick=amount.quick, backend=backend, pipeline=pipeline, digests=_DIGESTS
+            experiment, stored.values(), quick=amount.quick, backend=backend, pipeline=pipeline, digests=DIGESTS
         )
         for task in amount.tasks_of(experiment):
             same = any((t.recipe, t.seed, t.fold) == (task.recipe, task.seed, task.fold) for t in queue)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from kmodels import report
 from kmodels.data import DataError
-from kmodels.data.catalog import CATALOG
+from kmodels.data.catalog import DIGESTS
 from kmodels.data.labels import labels_of
 from kmodels.declarations import Script
-from kmodels.matching import match_runs
+from kmodels.matching import shown_runs
 from kmodels.results import Run, run_files
 from kmodels.run_check import CheckedRun, check_run
 from kmodels.spec import Experiment
@@ -23,10 +23,6 @@ from kmodels.stats import Runs, Sample
 
 __all__ = ["CellCheck", "Stored", "Verification", "conclusion", "described", "near", "read_results", "row_ids"]
 __all__ += ["verify_all", "verify_row"]
-
-_BACKENDS = ("torch", "jax", "tensorflow")
-_PIPELINES = ("memory", "tfdata")
-_DIGESTS = {name: facts.digest for name, facts in CATALOG.items() if facts.digest is not None}
 
 
 @dataclass(frozen=True)
@@ -146,7 +142,7 @@ def verify_row(row: str, scripts: Sequence[Script], stored: Stored, *, repaired:
     for experiment in parts:
         own = dict.fromkeys(r.cell for r in experiment.rows if r.id == row)
         wanted = [*own, *(cell for cell in experiment.repaired if repaired and cell not in own)]
-        matched = _matched(experiment, stored.runs.values())
+        matched = shown_runs(experiment, stored.runs.values(), quick=False, digests=DIGESTS)
         checked = {cell: {place: _checked(run) for place, run in sorted(matched[cell].items())} for cell in wanted}
         cells += [CellCheck(experiment.name, cell, tuple(runs.values())) for cell, runs in checked.items()]
         for runs in checked.values():
@@ -175,18 +171,6 @@ def _checked(run: Run) -> CheckedRun:
         return check_run(run, labels_of(run.data["name"]))
     except (ValueError, TypeError, KeyError, DataError) as error:
         return CheckedRun(run, (), tuple(run.scores), (f"data: expected a data set that is at hand. {error}",))
-
-
-def _matched(experiment: Experiment, runs: Iterable[Run]) -> dict[str, dict[tuple[int, int], Run]]:
-    """The runs that the table shows: those of the first backend and pipeline that have any."""
-    stored = list(runs)
-    found: dict[str, dict[tuple[int, int], Run]] = {}
-    for pipeline in _PIPELINES:
-        for backend in _BACKENDS:
-            found = match_runs(experiment, stored, quick=False, backend=backend, pipeline=pipeline, digests=_DIGESTS)
-            if any(found.values()):
-                return found
-    return found
 
 
 def _lines(experiment: Experiment, runs: Mapping[str, Runs], row: str, wanted: Sequence[str]) -> list[str]:

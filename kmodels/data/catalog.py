@@ -165,3 +165,6 @@ _ALL = (
 
 CATALOG = {facts.name: facts for facts in _ALL}
 """Every data set that `kmodels.data.load` knows, by name."""
+
+DIGESTS = {name: facts.digest for name, facts in CATALOG.items() if facts.digest is not None}
+"""Name of a data set -> the digest that its content must have; without those whose content is not pinned."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 from kmodels import report
 from kmodels.claims import MEASURES, Measure
 from kmodels.declarations import Script
-from kmodels.matching import match_runs
+from kmodels.matching import shown_runs
 from kmodels.results import Run
 from kmodels.spec import Experiment, Recipe
 from kmodels.stats import Runs, estimate, gather
@@ -19,9 +18,6 @@ from kmodels.verdicts import ClaimVerdict
 from kmodels.wording import ours
 
 __all__ = ["Change", "Evidence", "Part", "changes", "evidence", "measures", "named", "natural", "settings"]
-
-_BACKENDS = ("torch", "jax", "tensorflow")
-_PIPELINES = ("memory", "tfdata")
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ def evidence(
 def _parts(
     script: Script, runs: Sequence[Run], quick_runs: Sequence[Run], digests: Mapping[str, str] | None
 ) -> tuple[Part, ...]:
-    found = {e.name: _matched(e, runs, False, digests) for e in script.experiments}
+    found = {e.name: shown_runs(e, runs, quick=False, digests=digests) for e in script.experiments}
     verdicts = report.claim_verdicts([(e, found[e.name], e.base.split.folds) for e in script.experiments])
     parts = []
     for experiment in script.experiments:
@@ -120,7 +116,9 @@ def _parts(
             verdicts=verdicts[experiment.name],
         )
         lines, own_verdicts = report.lines(experiment, own, folds=folds), tuple(verdicts[experiment.name])
-        quick = _matched(experiment, quick_runs, True, digests) if experiment.quick is not None else {}
+        quick: Mapping[str, Runs] = {}
+        if experiment.quick is not None:
+            quick = shown_runs(experiment, quick_runs, quick=True, digests=digests)
         quick_table = None
         if any(quick.values()):
             quick_table = report.table(
@@ -132,19 +130,6 @@ def _parts(
             )
         parts.append(Part(experiment, folds, own, lines, table, own_verdicts, quick, quick_table))
     return tuple(parts)
-
-
-def _matched(
-    experiment: Experiment, runs: Sequence[Run], quick: bool, digests: Mapping[str, str] | None
-) -> Mapping[str, Runs]:
-    recipes = [experiment.recipe(cell, quick) for cell in experiment.all_cells()]
-    asked = {(recipe.model, recipe.dataset) for recipe in recipes}  # spares the reading of most other recipes
-    near = [run for run in runs if (run.recipe.get("model"), run.recipe.get("dataset")) in asked]
-    for pipeline, backend in itertools.product(_PIPELINES if near else (), _BACKENDS):
-        found = match_runs(experiment, near, quick=quick, backend=backend, pipeline=pipeline, digests=digests)
-        if any(found.values()):
-            return found
-    return {cell: {} for cell in experiment.all_cells()}
 
 
 def _backend(runs: Mapping[str, Runs]) -> str:
