@@ -78,7 +78,8 @@ def claim_verdicts(
 ) -> dict[str, list[ClaimVerdict]]:
     """Returns the verdicts of all claims of a script by experiment, judged together with Holm's correction.
 
-    Time and memory are compared where runs of a seed come from one machine; other seeds do not count for them.
+    Time and memory are compared where runs of a seed name the same device and, on a CPU, as many threads; other seeds
+    do not count for them.
 
     Args:
         parts: each experiment of the script, with its runs by cell and the folds that a seed needs (see `table`).
@@ -99,10 +100,9 @@ def _samples(experiment: Experiment, runs: Mapping[str, Runs], claim: Claim, fol
         machines: dict[tuple[int, int], set[tuple[str, int]]] = {}
         for cell in cells:
             for place, run in runs.get(cell, {}).items():
-                threads = (
-                    run.threads if run.device.startswith("CPU") else 0
-                )  # what waits for a GPU is not faster by more
-                machines.setdefault(place, set()).add((run.device, threads))
+                # more threads wait for a GPU no faster
+                machine = run.device, run.threads if run.device.startswith("CPU") else 0
+                machines.setdefault(place, set()).add(machine)
         runs = {
             cell: {place: run for place, run in runs.get(cell, {}).items() if len(machines[place]) == 1}
             for cell in cells
