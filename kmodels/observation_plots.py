@@ -18,7 +18,8 @@ from kmodels.stats import Runs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["FIGURES", "alt_text", "draw", "render", "write_observation_figures"]
+__all__ = ["FIGURES", "alt_text", "draw", "file_name", "fingerprint", "is_observed", "render"]
+__all__ += ["write_observation_figures"]
 
 FIGURES = {
     "gradient_norms": "Gradient of each layer's kernel over the training",
@@ -240,10 +241,21 @@ def render(
     about = {"Title": _title(name, experiment), "Description": alt_text(name, experiment, runs)}
     figure = draw(name, experiment, runs, class_names=class_names)
     with figure_settings():
-        return figure_files(figure, {**about, "Identifier": _fingerprint(name, experiment, runs, class_names)})
+        return figure_files(figure, {**about, "Identifier": fingerprint(name, experiment, runs, class_names)})
 
 
-def _fingerprint(name: str, experiment: Experiment, runs: Mapping[str, Runs], class_names: Sequence[str]) -> str:
+def is_observed(name: str, experiment: Experiment, runs: Mapping[str, Runs]) -> bool:
+    """Returns whether any run observed what a figure shows; arguments as those of `draw`."""
+    return bool(_observed(name, experiment, runs))
+
+
+def file_name(name: str, experiment: Experiment) -> str:
+    """Returns the name of a figure's files, without its ending."""
+    return f"{experiment.name}-{name.replace('_', '-')}"
+
+
+def fingerprint(name: str, experiment: Experiment, runs: Mapping[str, Runs], class_names: Sequence[str]) -> str:
+    """Returns a hash over all that a figure says; arguments as those of `draw`."""
     parts = inputs_hash(__file__)
     parts.update(repr((_title(name, experiment), list(class_names))).encode())
     for cell, some in _observed(name, experiment, runs).items():
@@ -271,12 +283,12 @@ def write_observation_figures(
     """
     written: list[Path] = []
     for name in FIGURES:
-        paths = {kind: folder / f"{experiment.name}-{name.replace('_', '-')}.{kind}" for kind in KINDS}
-        if not _observed(name, experiment, runs):
+        paths = {kind: folder / f"{file_name(name, experiment)}.{kind}" for kind in KINDS}
+        if not is_observed(name, experiment, runs):
             for path in paths.values():
                 path.unlink(missing_ok=True)
             continue
-        inputs = _fingerprint(name, experiment, runs, class_names)
+        inputs = fingerprint(name, experiment, runs, class_names)
         if not all(is_current(path, inputs) for path in paths.values()):
             for kind, content in render(name, experiment, runs, class_names=class_names).items():
                 write_atomically(paths[kind], content)

@@ -11,7 +11,7 @@ import pytest
 from page_reader import Page
 from simulated_results import simulated
 
-from kmodels import plots, site
+from kmodels import observation_plots, plots, site
 from kmodels.__main__ import run_command
 from kmodels.claims import Claim, Reported, Row
 from kmodels.data.labels import labels_of
@@ -63,6 +63,8 @@ def build(folder, *, scripts=SCRIPTS, runs=(), results=None, drawn=(), **options
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "render", sparing)
+        if not drawn:
+            patch.setattr(observation_plots, "render", lambda name, experiment, runs, **keys: sparing(experiment, runs))
         return site.build_site(folder, scripts=scripts, results=results, runs=runs, **{"labels": labels, **options})
 
 
@@ -316,6 +318,17 @@ def test_figures_beside_the_runs_are_shown_with_what_they_say_of_themselves(tmp_
     (image,) = parsed(tmp_path / "site")["experiments/tiny.html"].images
     assert image["alt"] == "Gradient norms of five layers over ten epochs & two seeds."
     assert (tmp_path / "site" / "figures" / "A-tiny-gradients.svg").is_file()
+
+
+def test_what_runs_observed_is_drawn_where_the_stored_figure_is_of_other_runs(tmp_path):
+    runs = [run for run in simulated(SCRIPTS, seeds=1) if run.experiment == "D-gradients"]
+    home = tmp_path / "results" / "D-gradients"
+    home.mkdir(parents=True)
+    (home / "D-gradients-size.svg").write_text("<svg>of other runs</svg>\n")
+    build(tmp_path / "site", runs=runs)
+    shown = {path.name: path.read_text() for path in (tmp_path / "site" / "figures").glob("D-gradients-*.svg")}
+    assert sorted(shown) == [f"D-gradients-{name}.svg" for name in ("gates", "gradient-norms", "size")]
+    assert not any("of other runs" in text for text in shown.values())
 
 
 def test_ids_in_a_row_are_shortened():

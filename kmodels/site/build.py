@@ -11,7 +11,7 @@ from kmodels.atomic_file import write_atomically
 from kmodels.declarations import Script
 from kmodels.results import Run
 from kmodels.site.classes import Labels
-from kmodels.site.evidence import Evidence, evidence
+from kmodels.site.evidence import Evidence, Part, evidence
 from kmodels.site.figures import figures
 from kmodels.site.networks import networks
 from kmodels.site.pages import Known, pages
@@ -60,7 +60,7 @@ def build_site(
         declared=declared,
         studies=found_studies(results),
         labels=labels,
-        figures=lambda part: tuple(figures(part, results, folder / "figures")),
+        figures=lambda part: tuple(figures(part, results, folder / "figures", _class_names(part, labels))),
         results=_link(results, folder),
     )
     written = set()
@@ -72,6 +72,11 @@ def build_site(
     for old in {path for pattern in _OURS for path in folder.glob(pattern)} - written:
         old.unlink()
     return found
+
+
+def _class_names(part: Part, labels: Callable[[str], Labels | None]) -> tuple[str, ...]:
+    known = labels(part.experiment.base.dataset)
+    return () if known is None else known.names
 
 
 def _check_free(folder: Path) -> None:

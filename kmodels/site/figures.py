@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
-from kmodels import plots
+from kmodels import observation_plots, plots
+from kmodels.figures import is_current
 from kmodels.site.evidence import Part
 
 __all__ = ["Figure", "figures"]
@@ -31,34 +32,51 @@ class Figure:
     alt: str
 
 
-def figures(part: Part, results: Path, earlier: Path) -> Iterator[Figure]:
-    """Yields an experiment's figures: its curves, if a run has any, then what else was drawn beside its runs.
+def figures(part: Part, results: Path, earlier: Path, class_names: Sequence[str] = ()) -> Iterator[Figure]:
+    """Yields an experiment's figures: its curves, what its runs observed, then what else was drawn beside its runs.
+
+    What is stored is taken where it would come out the same, and drawn anew where not.
 
     Args:
         part: the experiment and its runs.
         results: results folder; further figures are `<experiment>-<what>.svg` in the experiment's folder, and say in
             their own description what they show.
-        earlier: figures of an earlier build, which are taken where they would come out the same.
+        earlier: figures of an earlier build.
+        class_names: of the data set; numbers where none are given.
     """
     experiment, home = part.experiment, results / part.experiment.name
     names = ((cell, name) for cell in experiment.all_cells() for name in plots.PANELS)
     if any(plots.average(part.runs.get(cell, {}), name, part.folds) for cell, name in names):
         words = plots.alt_text(experiment, part.runs, folds=part.folds)
-        yield Figure(
-            experiment.name, _curves(part, [folder / f"{experiment.name}.svg" for folder in (home, earlier)]), words
-        )
+        inputs = plots.fingerprint(experiment, part.runs, folds=part.folds)
+        stored = [folder / f"{experiment.name}.svg" for folder in (home, earlier)]
+        svg = _current(stored, inputs, lambda: plots.render(experiment, part.runs, folds=part.folds))
+        yield Figure(experiment.name, svg, words)
+    observed = {observation_plots.file_name(what, experiment): what for what in observation_plots.FIGURES}
+    for file, what in observed.items():
+        if observation_plots.is_observed(what, experiment, part.runs):
+            stored = [folder / f"{file}.svg" for folder in (home, earlier)]
+            words = observation_plots.alt_text(what, experiment, part.runs)
+            yield Figure(file, _observation(part, what, stored, class_names), words)
     for path in sorted(home.glob(f"{experiment.name}-*.svg")):
-        content = path.read_bytes()
-        yield Figure(path.stem, content, _described(content) or path.stem)
+        if path.stem not in observed:
+            content = path.read_bytes()
+            yield Figure(path.stem, content, _described(content) or path.stem)
 
 
-def _curves(part: Part, stored: Iterable[Path]) -> bytes:
-    inputs = plots.fingerprint(part.experiment, part.runs, folds=part.folds)
+def _observation(part: Part, what: str, stored: Iterable[Path], names: Sequence[str]) -> bytes:
+    inputs = observation_plots.fingerprint(what, part.experiment, part.runs, names)
+    return _current(
+        stored, inputs, lambda: observation_plots.render(what, part.experiment, part.runs, class_names=names)
+    )
+
+
+def _current(stored: Iterable[Path], inputs: str, render: Callable[[], dict[str, bytes]]) -> bytes:
+    """The first file that was drawn from these inputs; else the figure drawn now."""
     for path in stored:
-        content = path.read_bytes() if path.is_file() else b""
-        if inputs.encode() in content and content.endswith(b"</svg>\n"):
-            return content
-    return plots.render(part.experiment, part.runs, folds=part.folds)["svg"]
+        if is_current(path, inputs):
+            return path.read_bytes()
+    return render()["svg"]
 
 
 def _described(svg: bytes) -> str:
