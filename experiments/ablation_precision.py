@@ -20,7 +20,7 @@ B = Experiment(
     question="VGG-16 in float32 and in half precision, CIFAR-10, Adam 0.005 in steps, 50 epochs",
     base=VGG16_B,
     cells={
-        "float32": {},
+        "float32": {"precision": "float32"},  # said, so that --precision does not change it
         "float16, mixed": {"precision": "mixed_float16"},
         "bfloat16, mixed": {"precision": "mixed_bfloat16"},
     },
