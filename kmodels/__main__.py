@@ -114,6 +114,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _models(asked: argparse.Namespace) -> None:
     from kmodels.models import MODELS, size_of
+    from kmodels.wording import abbreviated
 
     names = asked.names or list(MODELS)
     for name in names:
@@ -128,7 +129,7 @@ def _models(asked: argparse.Namespace) -> None:
     for name in names:
         size = size_of(name)
         lines = textwrap.wrap(cited(MODELS[name].source), room)
-        cost, shape = _short(size.macs), "x".join(map(str, size.input_shape))
+        cost, shape = abbreviated(size.macs), "x".join(map(str, size.input_shape))
         print(f"{name:{wide}}  {size.trainable:11,}  {cost:>7}  {shape:>9}  {lines[0]}", flush=True)
         for line in lines[1:]:
             print(f"{'':{len(before)}}{line}")
@@ -220,20 +221,6 @@ def cited(source: str) -> str:
         'B-1.6; He et al. 2016'
     """
     return re.sub(r"(&[^,;]*|et al\.|Krizhevsky), [^;]*?, (\d{4})", r"\1 \2", source)
-
-
-def _short(count: int) -> str:
-    """A count with three digits and the power of ten it stands before.
-
-    Example:
-        >>> _short(579_240), _short(40_551_808), _short(3_722_137_600)
-        ('579 k', '40.6 M', '3.72 G')
-    """
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            value = count / size
-            return f"{value:.{max(0, 2 - len(str(int(value))) + 1)}f} {unit}"
-    return str(count)
 
 
 if __name__ == "__main__":

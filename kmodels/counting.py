@@ -56,4 +56,7 @@ def _write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        print("kmodels.counting: expected one folder of scripts, such as experiments", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     _write(Path(sys.argv[1]))

@@ -8,7 +8,7 @@ from kmodels.claims import Measure, Row
 from kmodels.stats import Estimate, Interval
 from kmodels.verdicts import Comparison
 
-__all__ = ["effect_line", "number", "ours", "p_value", "reported"]
+__all__ = ["abbreviated", "effect_line", "number", "ours", "p_value", "reported"]
 
 _DECIMALS = {"%": 2, "s": 1, "images/s": 0, "GiB": 2, "epochs": 1, "thousand": 1, "million": 1}
 
@@ -75,6 +75,20 @@ def p_value(p: float) -> str:
         ('p = 0.0496', 'p < 0.001')
     """
     return "p < 0.001" if p < 0.001 else f"p = {p:.3g}"
+
+
+def abbreviated(count: int) -> str:
+    """Returns a count with three digits and the power of ten that it stands before.
+
+    Example:
+        >>> abbreviated(579_240), abbreviated(40_551_808), abbreviated(3_722_137_600)
+        ('579 k', '40.6 M', '3.72 G')
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            value = count / size
+            return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
+    return str(count)
 
 
 def effect_line(comparison: Comparison, measure: Measure, quick: bool = False) -> str:

@@ -20,7 +20,7 @@ from kmodels.site.evidence import Evidence, Part, changes, measures, named, sett
 from kmodels.site.figures import Figure
 from kmodels.site.networks import Network
 from kmodels.site.studies import DeclaredStudy, FoundStudy
-from kmodels.wording import number
+from kmodels.wording import abbreviated, number
 
 __all__ = ["Known", "pages", "source"]
 
@@ -110,19 +110,10 @@ def _environment() -> jinja2.Environment:
         "link": lambda path: quote(str(path), safe="/"),
         "slug": lambda word: str(word).replace(" ", "-"),
         "symbol": lambda word: _SYMBOLS.get(word, ""),
-        "short": _short,
+        "short": abbreviated,
     }
     environment.globals["shortened"] = rows.shortened
     return environment
-
-
-def _short(count: int) -> str:
-    """A count with three digits and the power of ten that it stands before."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            value = count / size
-            return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
-    return str(count)
 
 
 def _front(scripts: Sequence[Evidence]) -> dict[str, Any]:
