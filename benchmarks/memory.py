@@ -56,6 +56,9 @@ def measure_memory(
 
 def _main(given: dict[str, Any]) -> dict[str, int]:
     import torch
+    import torch._dynamo
+    import torch._inductor.codegen.cpp
+    import torch._inductor.compile_fx
 
     from benchmarks.keras_side import KerasSide
     from benchmarks.twin_side import TwinSide, Variant
@@ -70,7 +73,6 @@ def _main(given: dict[str, Any]) -> dict[str, int]:
         side = TwinSide(case.twin, data, settings, Variant(**given["variant"]))
     else:
         side = KerasSide(case.preset, data, settings, given["side"])
-    torch.compile(torch.neg)(torch.zeros(8))  # loads the compiler
     before = _resident()
     _forget_peak()
     side.run(given["steps"])
