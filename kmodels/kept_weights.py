@@ -121,5 +121,5 @@ def read_weights(path: Path, kept: KeptWeights) -> list[tuple[str, np.ndarray]]:
                 raise ValueError("an array is compressed")  # and might unpack to any size
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return [(name.partition(" ")[2], arrays[name]) for name in arrays.files]
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
         raise ValueError(f"{path}: expected arrays as NumPy stores them. {error}") from error

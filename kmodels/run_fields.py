@@ -24,6 +24,10 @@ def _text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _folder(value: Any) -> bool:
+    return _text(value) and bool(value) and all(letter.isalnum() or letter == "-" for letter in value)
+
+
 def _mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
@@ -61,7 +65,8 @@ def _texts(value: Any) -> bool:
 
 
 _KINDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-    ("text", _text, "key experiment cell protocol diverged device backend pipeline execution commit sources finished"),
+    ("a name of letters, digits and hyphens", _folder, "experiment"),  # of the folder that its files are in
+    ("text", _text, "key cell protocol diverged device backend pipeline execution commit sources finished"),
     ("a whole number, 0 or more", _whole, "seed fold peak_memory_bytes threads revision"),
     ("a finite number", _number, "images_per_second"),
     ("an object", _mapping, "recipe"),

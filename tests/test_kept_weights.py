@@ -82,6 +82,21 @@ def test_pickled_objects_are_refused(tmp_path):
         read_weights(path, KeptWeights(hashlib.sha256(content).hexdigest(), len(content), path.name))
 
 
+def test_an_array_that_claims_more_than_there_is_is_refused(tmp_path):
+    stream = io.BytesIO()
+    np.savez(stream, kernel=np.zeros(4, "float32"))
+    content = stream.getvalue()
+    path, claimed = tmp_path / f"{KEY}.npz", b"(9999999999999999,), }"
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        header = archive.read("kernel.npy").replace(b"(4,), }" + b" " * 15, claimed)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("kernel.npy", header)
+    content = path.read_bytes()
+    assert claimed in content
+    with pytest.raises(ValueError, match="expected arrays as NumPy stores them"):
+        read_weights(path, KeptWeights(hashlib.sha256(content).hexdigest(), len(content), path.name))
+
+
 def test_what_is_no_archive_is_refused(tmp_path):
     path = tmp_path / f"{KEY}.npz"
     path.write_bytes(b"nothing")

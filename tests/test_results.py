@@ -169,6 +169,7 @@ def test_a_run_comes_back_as_it_was(tmp_path):
         lambda text: text.replace('"format": 1', '"format": 99'),
         lambda text: text.replace(KEY, OTHER),
         lambda text: text.replace('"seed"', '"sead"'),
+        lambda text: text.replace('"experiment": "A-x"', '"experiment": "../../A-x"'),
         lambda text: text.replace('"classes": "', '"classes": "!!'),
         lambda text: "[" * 200_000,
         lambda text: text.replace('"dropout": 0.0', '"dropout": 0.5'),  # the numbers of another recipe
