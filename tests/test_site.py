@@ -24,7 +24,7 @@ from kmodels.site.classes import class_scores
 from kmodels.site.evidence import changes, evidence, settings
 from kmodels.site.readme import BEGIN, END
 from kmodels.site.rows import report_rows, shortened
-from kmodels.spec import Experiment, grid
+from kmodels.spec import Experiment, Split, grid
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = load_scripts(ROOT / "experiments")
@@ -329,6 +329,16 @@ def test_what_runs_observed_is_drawn_where_the_stored_figure_is_of_other_runs(tm
     shown = {path.name: path.read_text() for path in (tmp_path / "site" / "figures").glob("D-gradients-*.svg")}
     assert sorted(shown) == [f"D-gradients-{name}.svg" for name in ("gates", "gradient-norms", "size")]
     assert not any("of other runs" in text for text in shown.values())
+
+
+def test_a_run_that_lacks_what_a_row_needs_is_shown_all_the_same(tmp_path):
+    base = LENET_A.change(epochs=2, split=Split(kind="holdout", validation_fraction=0.1))
+    part = tiny(base=base, rows=[Row("A-1.2", "dropout=0.0", measure="test_ece")], claims=[])
+    runs = simulated([script(part)], seeds=1)
+    older = [dataclasses.replace(run, scores={k: v for k, v in run.scores.items() if k != "test_ece"}) for run in runs]
+    build(tmp_path / "site", scripts=[script(part)], runs=older)
+    page = read_page(tmp_path / "site", "experiments/tiny.html")
+    assert any("not kept" in row and "Example CPU" in row for row in page.rows)
 
 
 def test_ids_in_a_row_are_shortened():

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from kmodels.claims import Measure
 from kmodels.measured import measured
 from kmodels.results import Run
 from kmodels.site import rows
@@ -176,11 +177,16 @@ def _run_line(run: Run, part: Part) -> dict[str, Any]:
     shown = {line.measure.label: (line.row.measure.removesuffix("_spread"), line.measure) for line in part.lines}
     return {
         "run": run,
-        "values": [number(measured(run, name), measure) for name, measure in shown.values()],
+        "values": [_value(run, name, measure) for name, measure in shown.values()],
         "minutes": f"{sum(run.seconds.values()) / 60:.1f}",
         "commit": run.commit[:10],
         "path": f"{run.experiment}/{run.key}.json",
     }
+
+
+def _value(run: Run, name: str, measure: Measure) -> str:
+    lacks = measure.probabilities and name not in run.scores and not run.diverged
+    return "not kept" if lacks else number(measured(run, name), measure)
 
 
 def _classes(part: Part, counted: Mapping[str, list[Run]], known: Known) -> dict[str, Any] | None:
