@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from kmodels.checks import require
-from kmodels.command_line import PIPELINES, Parser, WrongUse, check_backend, positive, process
+from kmodels.command_line import PIPELINES, Parser, WrongUse, check_backend, check_kept_weights, positive, process
 from kmodels.script_folder import results_folder
 from kmodels.spec import Experiment, Precision
 from kmodels.variants import in_precision, narrowed, on_dataset
@@ -104,6 +104,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--list", action="store_true", help="experiments, cells, rows and claims; train nothing")
     asked = parser.parse_args(argv)
     asked.backend = check_backend()
+    check_kept_weights()
     asked.out = results_folder() if asked.out is None else asked.out
     if asked.out.exists() and not asked.out.is_dir():
         raise WrongUse(f"argument --out: expected a folder. Received: {str(asked.out)!r}")

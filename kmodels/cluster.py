@@ -103,7 +103,7 @@ def connected(address: str, backend: str) -> Iterator[Cluster]:
 
     options: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if address:
-        names = ("KERAS_BACKEND", "KMODELS_DATA", "GOMP_SPINCOUNT")
+        names = ("KERAS_BACKEND", "KMODELS_DATA", "KMODELS_KEEP_WEIGHTS", "GOMP_SPINCOUNT")
         variables = {name: os.environ[name] for name in names if name in os.environ}
         options |= {"runtime_env": {"env_vars": {**variables, "KERAS_BACKEND": backend}}}
     else:  # its processes have the environment of this one

@@ -13,7 +13,17 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["BACKENDS", "PIPELINES", "Parser", "WrongUse", "check_backend", "positive", "printable", "process"]
+__all__ = [
+    "BACKENDS",
+    "PIPELINES",
+    "Parser",
+    "WrongUse",
+    "check_backend",
+    "check_kept_weights",
+    "positive",
+    "printable",
+    "process",
+]
 
 BACKENDS = ("torch", "jax", "tensorflow")
 PIPELINES = ("memory", "tfdata")
@@ -91,6 +101,17 @@ def _end_in_order() -> None:
         number = getattr(signal, name, None)  # there is no SIGHUP on Windows
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
             signal.signal(number, end)
+
+
+def check_kept_weights() -> None:
+    """Checks what the environment says of large weights, before hours of training and not after them.
+
+    Raises:
+        WrongUse: it is neither nothing nor `all`.
+    """
+    asked = os.environ.get("KMODELS_KEEP_WEIGHTS", "")
+    if asked not in ("", "all"):
+        raise WrongUse(f"KMODELS_KEEP_WEIGHTS: expected all, or nothing. Received: {asked!r}")
 
 
 def printable() -> None:

@@ -8,13 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kmodels.command_line import Parser, WrongUse, check_backend, positive
+from kmodels.command_line import PIPELINES, Parser, WrongUse, check_backend, check_kept_weights, positive
 from kmodels.durations import seconds_in
 from kmodels.spec import Precision
 
 __all__ = ["parsed"]
-
-PIPELINES = ("memory", "tfdata")
 
 
 def parsed(folder: Path, argv: Sequence[str]) -> argparse.Namespace:
@@ -69,6 +67,7 @@ def parsed(folder: Path, argv: Sequence[str]) -> argparse.Namespace:
     )
     asked = parser.parse_args(argv)
     asked.backend = check_backend()
+    check_kept_weights()
     asked.out = folder.parent / "results" if asked.out is None else asked.out
     if asked.out.exists() and not asked.out.is_dir():
         raise WrongUse(f"argument --out: expected a folder. Received: {str(asked.out)!r}")

@@ -221,6 +221,14 @@ def test_an_unknown_backend_is_named(capsys, monkeypatch):
     assert "KERAS_BACKEND: expected one of torch, jax, tensorflow" in capsys.readouterr().err
 
 
+def test_what_the_environment_says_of_large_weights_is_not_ignored(capsys, monkeypatch):
+    monkeypatch.setenv("KMODELS_KEEP_WEIGHTS", "1")
+    assert call("--list") == 2
+    assert capsys.readouterr().err.endswith("KMODELS_KEEP_WEIGHTS: expected all, or nothing. Received: '1'\n")
+    monkeypatch.setenv("KMODELS_KEEP_WEIGHTS", "all")
+    assert call("--list") == 0
+
+
 def test_a_folder_that_cannot_be_written_is_an_error_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(session, "load", lambda *_, **__: pytest.fail("loaded data that cannot be trained on"))
     blocked = tmp_path / "quick"

@@ -249,6 +249,12 @@ def test_a_wrong_value_costs_one_line_and_status_2(experiments, argv, words, cap
     assert words in said.err
 
 
+def test_what_the_environment_says_of_large_weights_is_not_ignored(experiments, capsys, monkeypatch):
+    monkeypatch.setenv("KMODELS_KEEP_WEIGHTS", "yes")
+    assert call(experiments, "--list") == 2
+    assert "KMODELS_KEEP_WEIGHTS: expected all" in capsys.readouterr().err
+
+
 def test_without_ray_one_line_says_what_to_install(experiments, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert call(experiments, "--ray") == 2
