@@ -18,7 +18,7 @@ from kmodels.durations import spoken
 from kmodels.estimates import Estimate, Speeds, likely_device, summed
 from kmodels.key_lock import is_locked
 from kmodels.plan import PlannedRun, estimated, planned, shard, shortest_first, with_states
-from kmodels.plan_text import counted_runs, lines, not_run_here, what_is_left
+from kmodels.plan_text import counted_runs, lines, what_is_left
 from kmodels.reproduction_flags import parsed
 from kmodels.spec import Experiment
 from kmodels.stored_speeds import stored_speeds
@@ -132,7 +132,9 @@ def _list(parts: Parts, asked: argparse.Namespace) -> int:
 def _train(parts: Parts, asked: argparse.Namespace, began: float) -> int:
     amount, status = _amount(asked), 0
     if amount.quick:
-        _say_what_is_not_run([experiment for _, experiment in parts if experiment.quick is None], asked)
+        from kmodels import session  # SciPy and matplotlib: not needed for --list
+
+        session.say_what_is_not_run([e for _, e in parts if e.quick is None], asked.out, asked.backend)
     runs, speeds = _queue(parts, asked)
     left = _left(runs)
     if not left:
@@ -165,15 +167,6 @@ def _train(parts: Parts, asked: argparse.Namespace, began: float) -> int:
         status = 1 if outcome.failed else status
     print(f"{what_is_left(runs)}{'; the same command goes on' if _left(runs) else ''}")
     return status
-
-
-def _say_what_is_not_run(experiments: Sequence[Experiment], asked: argparse.Namespace) -> None:
-    whole = {e.name: [task.recipe for task in Amount("report").tasks_of(e)] for e in experiments}
-    speeds = stored_speeds(
-        [recipe for recipes in whole.values() for recipe in recipes], asked.out, asked.backend, _warn
-    )
-    for name, recipes in whole.items():
-        _warn(not_run_here(name, [speeds.estimate(recipe) for recipe in recipes]))
 
 
 def _left(runs: Sequence[PlannedRun]) -> list[PlannedRun]:

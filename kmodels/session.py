@@ -30,7 +30,7 @@ from kmodels.variants import on_dataset
 if TYPE_CHECKING:
     from kmodels.runner import Outcome
 
-__all__ = ["Amount", "show", "train"]
+__all__ = ["Amount", "say_what_is_not_run", "show", "train"]
 
 
 def show(
@@ -145,7 +145,7 @@ def train(
     show(experiments, results, Amount("report"), backend=backend, command=command, script=script, draw=False)
     chosen = list(experiments)
     if amount.quick:
-        _say_what_is_not_run([e for e in chosen if e.quick is None], results, backend)
+        say_what_is_not_run([e for e in chosen if e.quick is None], results, backend)
         chosen = [experiment for experiment in chosen if experiment.quick is not None]
     folder = amount.folder(results)
     diverged: list[str] = []
@@ -206,8 +206,14 @@ def _without_gpu_only(queue: Sequence[Task]) -> list[Task]:
     return [task for task in queue if not task.recipe.needs_gpu]
 
 
-def _say_what_is_not_run(experiments: Sequence[Experiment], results: Path, backend: str) -> None:
-    """Names the experiments that have no quick protocol, and what the report's would take."""
+def say_what_is_not_run(experiments: Sequence[Experiment], results: Path, backend: str) -> None:
+    """Names, on standard error, experiments that have no quick protocol, and what the report's would take.
+
+    Args:
+        experiments: those without a quick protocol.
+        results: results folder, whose runs tell how fast this machine is.
+        backend: Keras backend that trains.
+    """
     if not experiments:
         return
     whole = {e.name: [task.recipe for task in Amount("report").tasks_of(e)] for e in experiments}
