@@ -11,6 +11,7 @@ import torch
 from kmodels.torch_step import compiler
 from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.opaque_pooling import with_opaque_pooling
+from kmodels.torch_step.opaque_scalars import with_opaque_scalars
 from kmodels.torch_step.recorder import CannotRecord, recorded
 
 
@@ -31,6 +32,24 @@ def test_opaque_pooling_is_the_same_pooling():
     assert "aten.max_pool" not in changed.code
     for a, b in zip(before, changed(x), strict=True):
         assert torch.equal(a, b)
+
+
+def corrected(tensors):
+    long, short, step = tensors
+    correction = -torch.expm1(-0.1 * (step + 1.0))
+    scaled = torch._foreach_mul([long, long + 1.0], torch.sqrt(correction))
+    return {"long": long / correction, "first": scaled[0], "second": scaled[1], "short": short * correction}
+
+
+def test_numbers_that_long_loops_use_are_computed_before_them():
+    given = [torch.linspace(0.1, 1.0, 2048), torch.ones(3), torch.tensor(4.0)]
+    graph, _ = recorded(corrected, given)
+    before = graph(*given)
+    assert with_opaque_scalars(graph).code.count("kmodels.computed") == 2  # the correction and its root
+    for a, b in zip(before, graph(*given), strict=True):
+        assert torch.equal(a, b)
+    short, _ = recorded(corrected, [given[1], *given[1:]])
+    assert "kmodels" not in with_opaque_scalars(short).code
 
 
 @pytest.mark.slow

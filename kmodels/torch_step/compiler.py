@@ -13,6 +13,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from kmodels.torch_step.compiled_files import choose_folder
 from kmodels.torch_step.opaque_pooling import with_opaque_pooling
+from kmodels.torch_step.opaque_scalars import with_opaque_scalars
 from kmodels.torch_step.recorder import CannotRecord, cause_of
 
 __all__ = ["can_compile", "compiled"]
@@ -56,6 +57,7 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
     """
     if inputs[0].device.type == "cpu":
         with_opaque_pooling(graph)
+        with_opaque_scalars(graph)
     key = _key(graph, inputs)
     if key is not None and key in _compiled:
         return _compiled[key]
