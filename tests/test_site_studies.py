@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from page_reader import Page
@@ -80,3 +81,9 @@ def test_studies_that_have_not_run_are_named_with_their_command(tmp_path):
     site.build_site(tmp_path / "site", scripts=(), results=tmp_path, runs=(), declared=[declared])
     page = Page((tmp_path / "site" / "tuning.html").read_text(encoding="utf-8"))
     assert ["B-vgg", "Which rate?", "python tuning/tune_vgg.py --protocol report"] in page.rows
+
+
+def test_a_script_that_is_no_python_is_named(tmp_path):
+    (tmp_path / "tune_x.py").write_text("Study(name=")
+    with pytest.raises(ValueError, match=r"tune_x\.py: expected a script of studies"):
+        declared_studies(tmp_path)

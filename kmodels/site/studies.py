@@ -62,10 +62,16 @@ def declared_studies(folder: Path) -> tuple[DeclaredStudy, ...]:
 
     Args:
         folder: usually `tuning`; it need not exist.
+
+    Raises:
+        ValueError: a file is not Python; the message names it.
     """
     found = []
     for path in sorted(folder.glob("[!_]*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except SyntaxError as error:
+            raise ValueError(f"{path}: expected a script of studies. {error}") from error
         question = (ast.get_docstring(tree) or "").strip().partition("\n")[0].strip()
         command = f"python {folder.name}/{path.name} --protocol report"
         found += [DeclaredStudy(name, path.name, question, command) for name in _names(tree)]
