@@ -8,6 +8,8 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "torch")
 # OpenMP threads that spin for long while they wait make small networks ten times slower on a busy machine
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores: with a thread for each core in all they would wait
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 if os.environ["KERAS_BACKEND"] != "torch":  # all of these is about PyTorch's steps; a skipped test would fail CI
     collect_ignore = [
