@@ -20,7 +20,7 @@ import torch
 import kmodels
 from kmodels.augment import Transform
 from kmodels.data.feed import evaluation_feed, training_feed
-from kmodels.initial_weights import initialize
+from kmodels.models.initial_weights import initialize
 from kmodels.optimizers import SGD
 from kmodels.schedules import Cosine, WarmUp
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from kmodels import environment
+from kmodels.results import environment
 from kmodels.torch_step.device import device_of
 
 __all__ = ["provenance"]

@@ -12,8 +12,8 @@ The reports' protocols have not been run yet.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, main
-from kmodels.recipe import Schedule
 from kmodels.recipes import CONVNET_C, CONVNET_C_ASSUMED, VGG16_B, VGG16_B_ASSUMED
+from kmodels.spec.recipe import Schedule
 
 _SGD = {"optimizer": "sgd", "momentum": 0.9}
 

@@ -11,8 +11,8 @@ The reports' protocols have not been run yet.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, main
-from kmodels.recipe import Schedule
 from kmodels.recipes import CONVNET_C, CONVNET_C_ASSUMED, RESNET18_E, RESNET18_E_ASSUMED
+from kmodels.spec.recipe import Schedule
 
 _AS_C = "test_accuracy_training_mode_sampled"
 _WARM = Schedule(kind="cosine", warmup_epochs=5)

@@ -13,8 +13,8 @@ single run is known no better than ± 2.8 points, too wide for a verdict. The ot
 """
 
 from kmodels import Claim, Experiment, Reported, Row, main
-from kmodels.recipe import Schedule
 from kmodels.recipes import PLAIN_NET_D, PLAIN_NET_D_ASSUMED, RESNET_D, RESNET_D_ASSUMED
+from kmodels.spec.recipe import Schedule
 
 _D5_ASSUMED = (
     *RESNET_D_ASSUMED[:-2],

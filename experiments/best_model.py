@@ -12,8 +12,8 @@ The report's protocol has not been run yet.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, main
-from kmodels.recipe import Restart, Schedule
 from kmodels.recipes import RESNET18_E, RESNET18_E_ASSUMED
+from kmodels.spec.recipe import Restart, Schedule
 
 _RATES = (5e-4, 2e-4, 1e-4)
 _RESTARTS = {"epochs": 30, "restarts": tuple(Restart(epochs=30, learning_rate=rate) for rate in _RATES)}

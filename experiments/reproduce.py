@@ -12,7 +12,7 @@ merged by copying their files together.
 
 from pathlib import Path
 
-from kmodels.reproduction import main
+from kmodels.running.reproduction import main
 
 if __name__ == "__main__":
     main(Path(__file__).resolve().parent)

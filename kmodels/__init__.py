@@ -12,11 +12,11 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 if TYPE_CHECKING:
     from kmodels.acceleration import accelerate, explain
-    from kmodels.claims import Claim, Reported, Row
     from kmodels.cli import main
-    from kmodels.crossval import cross_validate
+    from kmodels.crossval.validate import cross_validate
     from kmodels.prediction import predict
-    from kmodels.spec import Experiment, Recipe, Split, grid
+    from kmodels.spec.claims import Claim, Reported, Row
+    from kmodels.spec.experiment import Experiment, Recipe, Split, grid
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,11 +37,11 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(("accelerate", "explain"), "kmodels.acceleration"),
-    "cross_validate": "kmodels.crossval",
+    "cross_validate": "kmodels.crossval.validate",
     "main": "kmodels.cli",
     "predict": "kmodels.prediction",
-    **dict.fromkeys(("Claim", "Reported", "Row"), "kmodels.claims"),
-    **dict.fromkeys(("Experiment", "Recipe", "Split", "grid"), "kmodels.spec"),
+    **dict.fromkeys(("Claim", "Reported", "Row"), "kmodels.spec.claims"),
+    **dict.fromkeys(("Experiment", "Recipe", "Split", "grid"), "kmodels.spec.experiment"),
 }
 
 

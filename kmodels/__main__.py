@@ -114,7 +114,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _models(asked: argparse.Namespace) -> None:
     from kmodels.models import MODELS, size_of
-    from kmodels.wording import abbreviated
+    from kmodels.report.wording import abbreviated
 
     names = asked.names or list(MODELS)
     for name in names:
@@ -164,26 +164,26 @@ def _predict(asked: argparse.Namespace) -> None:
 
 
 def _verify(asked: argparse.Namespace) -> int:
-    from kmodels import verification
-    from kmodels.declarations import load_scripts
+    from kmodels.spec.declarations import load_scripts
+    from kmodels.verification import rows
 
     if asked.all and asked.repaired:
         raise WrongUse("argument --repaired: expected with a row, as --all checks every run")
-    stored = verification.read_results(asked.results)
+    stored = rows.read_results(asked.results)
     if asked.all:
-        found = verification.verify_all(stored)
+        found = rows.verify_all(stored)
     else:
-        found = verification.verify_row(asked.row, load_scripts(asked.experiments), stored, repaired=asked.repaired)
+        found = rows.verify_row(asked.row, load_scripts(asked.experiments), stored, repaired=asked.repaired)
     if asked.weights:
-        from kmodels.weights_check import check_weights
+        from kmodels.verification.kept_weights import check_weights
 
         for line in found.differences:  # as many right as then says nothing where "then" was changed
             print(f"DIFFERENT: {line}")
         runs = (checked.run for cell in found.cells for checked in cell.runs)
         return int(not check_weights(runs, asked.results, say=print) or bool(found.differences))
-    for line in verification.described(found, every_run=not asked.all):
+    for line in rows.described(found, every_run=not asked.all):
         print(line)
-    print(verification.conclusion(found))
+    print(rows.conclusion(found))
     return int(not found.same)
 
 
@@ -196,7 +196,7 @@ def _write_outlines(names: Sequence[str], path: Path) -> None:
 
 
 def _report(asked: argparse.Namespace) -> None:
-    from kmodels.publishing import publish_site, refresh_readme
+    from kmodels.site.publishing import publish_site, refresh_readme
 
     if asked.readme is not None:
         refresh_readme(asked.readme, asked.experiments, asked.results)

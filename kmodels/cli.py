@@ -16,8 +16,8 @@ from typing import NoReturn
 from kmodels.checks import require
 from kmodels.command_line import PIPELINES, Parser, WrongUse, check_backend, check_kept_weights, positive, process
 from kmodels.script_folder import results_folder
-from kmodels.spec import Experiment, Precision
-from kmodels.variants import in_precision, narrowed, on_dataset
+from kmodels.spec.experiment import Experiment, Precision
+from kmodels.spec.variants import in_precision, narrowed, on_dataset
 
 __all__ = ["main", "run_command"]
 
@@ -66,7 +66,7 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
         "script": whole,
     }
     try:
-        from kmodels import session  # NumPy, SciPy, matplotlib: not needed for what is above
+        from kmodels.running import session  # NumPy, SciPy, matplotlib: not needed for what is above
 
         amount = session.Amount(asked.protocol or ("report" if asked.report else "quick"), asked.seeds, asked.folds)
         # the table that stands for an experiment is that of the whole experiment, as the report ran it

@@ -79,7 +79,7 @@ def predict(
         ValueError: a file or an argument that does not fit; the message names it.
 
     Example:
-        >>> from kmodels.initial_weights import initialize
+        >>> from kmodels.models.initial_weights import initialize
         >>> model = models.with_normalization(models.build("lenet", (32, 32, 1)), [0.1307], [0.3081])
         >>> initialize(model, seed=0)
         >>> answer = predict(model, np.zeros((28, 28), np.uint8), class_names="mnist")

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from kmodels.durations import spoken
-from kmodels.tasks import Task
+from kmodels.spec.tasks import Task
 
 __all__ = ["Display", "display"]
 

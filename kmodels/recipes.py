@@ -5,7 +5,7 @@ Beside each stands what had to be assumed, as the report does not say; experimen
 
 from __future__ import annotations
 
-from kmodels.spec import Recipe, Schedule, Split
+from kmodels.spec.experiment import Recipe, Schedule, Split
 
 __all__ = ["ALEXNET_A", "ALEXNET_A_ASSUMED", "CONVNET_C", "CONVNET_C_ASSUMED", "LENET_A", "LENET_A_ASSUMED"]
 __all__ += ["PLAIN_NET_D", "PLAIN_NET_D_ASSUMED", "RESNET18_E", "RESNET18_E_ASSUMED", "RESNET_D", "RESNET_D_ASSUMED"]

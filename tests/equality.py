@@ -28,7 +28,7 @@ from keras.src.backend.common import dtypes
 from torch import nn
 from twin_steps import as_numpy, gradients_by_name, in_keras_order, keras_step, nchw, torch_step
 
-from kmodels.initial_weights import layer_paths
+from kmodels.models.initial_weights import layer_paths
 from kmodels.models.torch_weights import assign
 
 INFERENCE = 1e-5

@@ -15,8 +15,8 @@ from unittest import mock
 import keras
 import numpy as np
 
-from kmodels.initial_weights import generator, initialize, layer_paths
 from kmodels.models import MODELS, build, with_normalization
+from kmodels.models.initial_weights import generator, initialize, layer_paths
 
 SHAPES = {
     **{name: (32, 32, 3) for name in MODELS if "vgg" in name or name.endswith(("_a", "_imagenet"))},

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from kmodels.claims import MEASURES
 from kmodels.data.catalog import CATALOG
 from kmodels.data.labels import KEPT, labels_of
-from kmodels.kept_predictions import Predictions
-from kmodels.results import REVISION, Run
-from kmodels.run_key import run_key
-from kmodels.tasks import tasks
+from kmodels.results.key import run_key
+from kmodels.results.predictions import Predictions
+from kmodels.results.runs import REVISION, Run
+from kmodels.spec.claims import MEASURES
+from kmodels.spec.tasks import tasks
 
 _FURTHER = [name for name in MEASURES if name.startswith(("test_accuracy_", "mean_prob", "majority"))]
 _OBSERVED = {

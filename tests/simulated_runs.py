@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kmodels.claims import Claim, Reported, Row
-from kmodels.results import Run
-from kmodels.spec import Experiment, Recipe, Split, grid
+from kmodels.results.runs import Run
+from kmodels.spec.claims import Claim, Reported, Row
+from kmodels.spec.experiment import Experiment, Recipe, Split, grid
 
 BASE = Recipe(
     model="lenet",

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from kmodels.budget import Budget
-from kmodels.costs import network, passes
-from kmodels.estimates import Speed, Speeds
-from kmodels.tasks import Task
+from kmodels.running.budget import Budget
+from kmodels.running.costs import network, passes
+from kmodels.running.estimates import Speed, Speeds
+from kmodels.spec.tasks import Task
 from tests import simulated_runs
 from tests.simulated_runs import BASE
 

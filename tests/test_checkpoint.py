@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from kmodels import data
-from kmodels.checkpoint import Checkpointing
-from kmodels.chosen_epoch import ChosenEpoch
-from kmodels.rate import Restart, Schedule
-from kmodels.spec import Split
-from kmodels.training import train
+from kmodels.spec.experiment import Split
+from kmodels.spec.rate import Restart, Schedule
+from kmodels.training.checkpoint import Checkpointing
+from kmodels.training.chosen_epoch import ChosenEpoch
+from kmodels.training.train import train
 from tests.tiny_experiment import task
 
 RECIPE = {  # everything that has a state: dropout, augmentation, momentum, a schedule
@@ -90,7 +90,7 @@ TORCH = keras.backend.backend() == "torch"
 @pytest.mark.backend
 @pytest.mark.parametrize("few", [1, 100] if TORCH else [None])
 def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, monkeypatch, few):
-    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
         monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
     whole = train(task(**RECIPE), digits)
@@ -106,7 +106,7 @@ def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, mon
 
 @pytest.mark.parametrize("few", [pytest.param(1, marks=pytest.mark.slow), 100] if TORCH else [None])
 def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_path, monkeypatch, few):
-    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
         monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
     whole = train(task(**STOPPED), digits)
@@ -126,7 +126,7 @@ def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_
 @pytest.mark.backend
 @pytest.mark.parametrize("few", [pytest.param(1, marks=pytest.mark.slow), 100] if TORCH else [None])
 def test_one_with_restarts_goes_on_in_any_of_them(digits, tmp_path, monkeypatch, few):
-    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
         monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
     whole = train(task(**RESTARTED), digits)
@@ -141,10 +141,10 @@ def test_one_with_restarts_goes_on_in_any_of_them(digits, tmp_path, monkeypatch,
 
 
 def test_one_killed_after_its_last_epoch_goes_on_too(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     path = tmp_path / "run.state"
     with monkeypatch.context() as killed:
-        killed.setattr("kmodels.training.finished_run", _kill)
+        killed.setattr("kmodels.training.train.finished_run", _kill)
         with pytest.raises(_Killed):
             train(task(**RECIPE), digits, checkpoint=path)
     resumed, whole = train(task(**RECIPE), digits, checkpoint=path), train(task(**RECIPE), digits)
@@ -153,7 +153,7 @@ def test_one_killed_after_its_last_epoch_goes_on_too(digits, tmp_path, monkeypat
 
 
 def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     path = tmp_path / "run.state"
     with pytest.raises(_Killed):
         train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Kill(1)])
@@ -163,7 +163,7 @@ def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
 
 
 def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
         monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", 1)
     path = tmp_path / "run.state"

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodels import data
-from kmodels.chosen_epoch import ChosenEpoch
-from kmodels.spec import Split
-from kmodels.training import train
+from kmodels.spec.experiment import Split
+from kmodels.training.chosen_epoch import ChosenEpoch
+from kmodels.training.train import train
 from tests.tiny_experiment import task
 
 HELD = {"split": Split(kind="stratified_holdout", validation_fraction=0.1), "head": "logits", "train_images": 96}

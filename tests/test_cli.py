@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kmodels import cli, session
+from kmodels import cli
 from kmodels.data import DataUnavailable
+from kmodels.running import session
 from tests.tiny_data import FakeNpm
 from tests.tiny_experiment import TINY
 
@@ -158,7 +159,7 @@ def test_a_cell_that_needs_a_gpu_is_named_and_left_out(tmp_path, capsys, monkeyp
 
 
 def test_what_another_process_trains_is_left_to_it_and_said(tmp_path, capsys):
-    from kmodels.key_lock import locked
+    from kmodels.running.key_lock import locked
 
     arguments = ("--out", tmp_path, "--folds", 1, "--only", "dropout=0.0")
     assert call(*arguments) == 0
@@ -332,7 +333,7 @@ def test_looking_loads_no_keras_and_training_from_memory_no_tensorflow(argv, pro
     started = process(*argv, PYTHONPROFILEIMPORTTIME="1")
     _, said = started.communicate(timeout=60)
     loaded = {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
-    assert "kmodels.spec" in loaded
+    assert "kmodels.spec.experiment" in loaded
     assert not loaded & {"keras", "torch", "tensorflow", "jax"}
 
 

@@ -13,17 +13,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from kmodels import data, runner
-from kmodels.cluster import Cluster, Share, connected, run
-from kmodels.key_lock import is_locked, locked
-from kmodels.results import load_runs
-from kmodels.task_data import key_of
+from kmodels import data
+from kmodels.results.runs import load_runs
+from kmodels.running import runner
+from kmodels.running.cluster import Cluster, Share, connected, run
+from kmodels.running.key_lock import is_locked, locked
+from kmodels.training.task_data import key_of
 from tests.tiny_experiment import task
 
 ROOT = Path(__file__).resolve().parents[1]
 REPRODUCE = """
 from pathlib import Path
-from kmodels.reproduction import main
+from kmodels.running.reproduction import main
 
 if __name__ == "__main__":
     main(Path(__file__).resolve().parent)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodels.claims import Claim
-from kmodels.comparisons import compare, for_and_against, partial_conjunction
-from kmodels.report import claim_verdicts, table
-from kmodels.spec import Experiment
-from kmodels.stats import Sample
-from kmodels.verdicts import judge_claims
+from kmodels.report.document import claim_verdicts, table
+from kmodels.spec.claims import Claim
+from kmodels.spec.experiment import Experiment
+from kmodels.stats.comparisons import compare, for_and_against, partial_conjunction
+from kmodels.stats.inference import Sample
+from kmodels.stats.verdicts import judge_claims
 
 EQUAL = Claim(text="a and b are about equal", equal=["a", "b"])
 NO_BETTER = Claim(text="a is no better than b", no_better=["a", "b"])

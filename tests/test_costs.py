@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kmodels.costs import known_macs, network, passes, work
-from kmodels.counting import count, counted
 from kmodels.data.catalog import CATALOG
 from kmodels.data.splits import split_indices
-from kmodels.declarations import load_scripts
-from kmodels.rate import Restart
 from kmodels.recipes import LENET_A
-from kmodels.spec import Split
+from kmodels.running.costs import known_macs, network, passes, work
+from kmodels.running.counting import count, counted
+from kmodels.spec.declarations import load_scripts
+from kmodels.spec.experiment import Split
+from kmodels.spec.rate import Restart
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 SPLITS = [
@@ -63,19 +63,19 @@ def test_a_network_is_named_by_what_it_costs():
 
 def test_the_table_has_every_network_of_the_scripts():
     missing = {network(recipe) for recipe in recipes_of_scripts()} - set(known_macs())
-    assert not missing, "python -m kmodels.counting experiments"
+    assert not missing, "python -m kmodels.running.counting experiments"
 
 
 def test_the_table_says_what_is_counted():
     small = [recipe for recipe in recipes_of_scripts() if known_macs()[network(recipe)] < 10_000_000]
     for recipe in {network(recipe): recipe for recipe in small}.values():
-        assert known_macs()[network(recipe)] == count(recipe), "python -m kmodels.counting experiments"
+        assert known_macs()[network(recipe)] == count(recipe), "python -m kmodels.running.counting experiments"
 
 
 @pytest.mark.slow
 def test_the_whole_table_says_what_is_counted():
     recipes = recipes_of_scripts()
-    assert counted(recipes, {}) == dict(known_macs()), "python -m kmodels.counting experiments"
+    assert counted(recipes, {}) == dict(known_macs()), "python -m kmodels.running.counting experiments"
 
 
 def test_what_the_table_lacks_is_counted():

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 import kmodels
-from kmodels import crossval
-from kmodels.crossval import carry_out, cross_validate
-from kmodels.crossval_fold import train_fold
-from kmodels.crossval_plan import plan
-from kmodels.crossval_result import CrossValidation, FoldFailed, FoldScore
+from kmodels.crossval import validate
+from kmodels.crossval.fold import train_fold
+from kmodels.crossval.plan import plan
+from kmodels.crossval.result import CrossValidation, FoldFailed, FoldScore
+from kmodels.crossval.validate import carry_out, cross_validate
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -108,11 +108,11 @@ def test_every_sample_is_scored_once_and_none_is_trained_on_where_it_is_scored()
         assert not trained[fold] & set(held)
         return score(seed, fold, 0.5), None
 
-    original, crossval.train_fold = crossval.train_fold, spy
+    original, validate.train_fold = validate.train_fold, spy
     try:
         cross_validate(dense, x, y, folds=5, epochs=1, batch_size=16)
     finally:
-        crossval.train_fold = original
+        validate.train_fold = original
     assert sorted(scored) == list(range(len(y)))
 
 
@@ -171,7 +171,7 @@ def test_going_on_from_the_states_equals_never_having_stopped(tmp_path, inner_fr
 
 def test_without_the_optimizers_state_going_on_would_differ(tmp_path, monkeypatch):
     """The test above can fail: momentum and step count do move the numbers."""
-    from kmodels import crossval_fold
+    from kmodels.crossval import fold as crossval_fold
 
     x, y = digits()
     at_once = carry_out(planned(x, y, epochs=4), scheduled, x, y)
@@ -196,12 +196,12 @@ def test_finished_folds_are_read_and_the_rest_is_trained(tmp_path):
             raise Stopped
         return train_fold(build, x, y, parts, training, **keys)
 
-    original, crossval.train_fold = crossval.train_fold, stopping
+    original, validate.train_fold = validate.train_fold, stopping
     try:
         with pytest.raises(Stopped):
             cross_validate(dense, x, y, folds=3, epochs=2, batch_size=16, folder=tmp_path)
     finally:
-        crossval.train_fold = original
+        validate.train_fold = original
     resumed = cross_validate(dense, x, y, folds=3, epochs=2, batch_size=16, folder=tmp_path)
     assert resumed.reused == stop_after
     assert without_seconds(resumed) == without_seconds(whole)
@@ -212,8 +212,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from kmodels import crossval_folder
-from kmodels.crossval import cross_validate
+from kmodels.crossval import folder as crossval_folder
+from kmodels.crossval.validate import cross_validate
 from test_crossval import dense, digits
 x, y = digits()
 write, left = crossval_folder.write_atomically, int(sys.argv[2])
@@ -244,7 +244,7 @@ def test_issue_702_killed_with_kill_9_it_goes_on_where_it_was(tmp_path):
 )
 def test_nothing_trained_under_other_settings_is_read(tmp_path, changes, monkeypatch):
     x, y = digits()
-    monkeypatch.setattr(crossval, "train_fold", lambda *a, seed, fold, **_: (score(seed, fold, 0.5), None))
+    monkeypatch.setattr(validate, "train_fold", lambda *a, seed, fold, **_: (score(seed, fold, 0.5), None))
     arguments = {"folds": 2, "epochs": 2, "batch_size": 16, "folder": tmp_path}
     cross_validate(dense, x, y, **arguments)
     assert cross_validate(dense, x, y, **arguments).reused == 2

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from kmodels.declarations import load_scripts
+from kmodels.spec.declarations import load_scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = '''"""Does it {verb}?

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodels.costs import network, passes
-from kmodels.estimates import REFERENCE, Estimate, Speed, Speeds, likely_device, reference_rate, summed
+from kmodels.running.costs import network, passes
+from kmodels.running.estimates import REFERENCE, Estimate, Speed, Speeds, likely_device, reference_rate, summed
 from tests import simulated_runs
 from tests.simulated_runs import BASE
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import initializers
 
-from kmodels.initial_weights import draw, generator, initialize, layer_paths, seed_dropout
 from kmodels.models import lenet
+from kmodels.models.initial_weights import draw, generator, initialize, layer_paths, seed_dropout
 
 
 def weights(model):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kmodels.kept_predictions import Predictions, check_classes, unpack
+from kmodels.results.predictions import Predictions, check_classes, unpack
 
 
 @given(st.integers(0, 300), st.booleans(), st.booleans(), st.data())

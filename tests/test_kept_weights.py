@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from kmodels.kept_weights import LARGEST, KeptWeights, keep, read_weights
+from kmodels.results.weights import LARGEST, KeptWeights, keep, read_weights
 
 KEY = "0123456789abcdef0123"
 ARRAYS = [

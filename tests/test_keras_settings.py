@@ -4,7 +4,7 @@ import pytest
 from keras import config
 
 from kmodels import data
-from kmodels.training import train
+from kmodels.training.train import train
 from tests.tiny_experiment import task
 
 CHANGES = {

@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kmodels.key_lock import is_locked, locked
+from kmodels.running.key_lock import is_locked, locked
 
 ROOT = Path(__file__).resolve().parents[1]
 HOLD = """
 import sys, time
 from pathlib import Path
-from kmodels.key_lock import locked
+from kmodels.running.key_lock import locked
 with locked(Path(sys.argv[1]), "00") as mine:
     print(mine, flush=True)
     time.sleep(60)
@@ -19,7 +19,7 @@ with locked(Path(sys.argv[1]), "00") as mine:
 CONTEND = """
 import os, sys
 from pathlib import Path
-from kmodels.key_lock import locked
+from kmodels.running.key_lock import locked
 folder, held = Path(sys.argv[1]), 0
 while held < 300:
     with locked(folder, "00") as mine:

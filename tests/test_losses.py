@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from kmodels.losses import SoftmaxCrossEntropy, loss_for
+from kmodels.training.losses import SoftmaxCrossEntropy, loss_for
 
 LABELS = np.array([0, 2, 1])
 LOGITS = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 5.0], [-1.0, 4.0, 0.5]], "float32")

@@ -12,8 +12,8 @@ from PIL import Image
 from test_registry import PARAMETERS
 
 from kmodels.__main__ import cited, run_command
-from kmodels.initial_weights import initialize
 from kmodels.models import MODELS, build, count_macs, size_of, with_normalization
+from kmodels.models.initial_weights import initialize
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from kmodels.matching import match_runs
-from kmodels.results import REVISION, Run
-from kmodels.tasks import tasks
+from kmodels.results.matching import match_runs
+from kmodels.results.runs import REVISION, Run
+from kmodels.spec.tasks import tasks
 from tests.tiny_experiment import TINY
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from simulated_runs import run
 
-from kmodels.claims import MEASURES
-from kmodels.measured import measured
+from kmodels.spec.claims import MEASURES
+from kmodels.stats.measured import measured
 
 
 def test_a_gap_has_no_sign():

@@ -16,9 +16,9 @@ from twins.plain_net import Net
 from twins.resnet import BasicBlock, ResNet, modules
 from twins.weights import draw_weights
 
-from kmodels.initial_weights import initialize, layer_paths
 from kmodels.models import average_net, build, ensemble
 from kmodels.models.ensemble import CombineLogits
+from kmodels.models.initial_weights import initialize, layer_paths
 
 RULES = ["mean_logits", "mean_probabilities", "majority"]
 as_array = keras.ops.convert_to_numpy

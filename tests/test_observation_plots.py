@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from simulated_runs import run
 
-from kmodels.observation_plots import FIGURES, alt_text, draw, render, write_observation_figures
-from kmodels.spec import Experiment, Recipe, Split
+from kmodels.report.observation_plots import FIGURES, alt_text, draw, render, write_observation_figures
+from kmodels.spec.experiment import Experiment, Recipe, Split
 
 CELLS = ("ResNet, 14 layers", "without shortcuts, 14 layers", "SE-ResNet")
 EXPERIMENT = Experiment(

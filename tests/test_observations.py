@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_runs import run
 
-from kmodels.observations import gradient_ratio, is_observations, rounded
-from kmodels.run_fields import check_fields
+from kmodels.results.fields import check_fields
+from kmodels.spec.observations import gradient_ratio, is_observations, rounded
 
 NORMS = {"layers": ["stem", "conv", "logits"], "kernel_sizes": [3, 3, 0], "norms": [[0.1, 0.2, 0.3], [0.1, None, 0.3]]}
 GATES = {

@@ -8,15 +8,15 @@ from equality import only_torch
 from twins.lenet import lenet as twin_lenet
 
 from kmodels import augment, data
-from kmodels.initial_weights import initialize
 from kmodels.models import build
 from kmodels.models.gates import gate_layers
-from kmodels.network import build_model
-from kmodels.observations import is_observations
-from kmodels.observing import gate_statistics, observers
-from kmodels.rate import Restart
-from kmodels.task_data import TaskData
-from kmodels.training import train
+from kmodels.models.initial_weights import initialize
+from kmodels.spec.observations import is_observations
+from kmodels.spec.rate import Restart
+from kmodels.training.network import build_model
+from kmodels.training.observing import gate_statistics, observers
+from kmodels.training.task_data import TaskData
+from kmodels.training.train import train
 from tests.tiny_experiment import task
 
 NETWORK = {  # batch normalisation, shortcuts, gates: a residual network of three blocks, and dropout before its end
@@ -161,7 +161,7 @@ def test_norms_use_the_batchs_statistics_and_leave_no_trace(digits):
 
 @only_torch
 def test_a_killed_training_has_observed_the_same(digits, tmp_path, monkeypatch, observed):
-    monkeypatch.setattr("kmodels.checkpoint._SECONDS", 0.0)
+    monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     path = tmp_path / "run.state"
     with pytest.raises(_Killed):
         train(task(**NETWORK, observe=ALL), digits, checkpoint=path, callbacks=[_Kill(1)])

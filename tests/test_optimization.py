@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from kmodels import optimizers
-from kmodels.optimization import optimizer_for
-from kmodels.spec import Recipe, Schedule, Split
+from kmodels.spec.experiment import Recipe, Schedule, Split
+from kmodels.training.optimization import optimizer_for
 
 
 def recipe(**changes):

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from kmodels import data, network
-from kmodels.phases import phases
-from kmodels.rate import Restart, Schedule
-from kmodels.results import Run
-from kmodels.spec import Recipe, Split
-from kmodels.training import train
-from kmodels.training_state import capture, restore
+from kmodels import data
+from kmodels.results.runs import Run
+from kmodels.spec.experiment import Recipe, Split
+from kmodels.spec.phases import phases
+from kmodels.spec.rate import Restart, Schedule
+from kmodels.training import network
+from kmodels.training.state import capture, restore
+from kmodels.training.train import train
 from tests.tiny_experiment import BASE, task
 
 SETTINGS = {
@@ -37,7 +38,7 @@ def digits():
 
 def by_hand(run_task, digits):
     """The same with plain `fit`, one call a phase: values of the kept epoch's weights, and the validation losses."""
-    from kmodels.task_data import TaskData
+    from kmodels.training.task_data import TaskData
 
     recipe, share = run_task.recipe, TaskData.of(run_task, digits, "memory")
     held, _ = share.validation()

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodels.amount import Amount
-from kmodels.costs import known_macs, network
-from kmodels.estimates import Speed, Speeds
-from kmodels.plan import PlannedRun, estimated, planned, shard, shortest_first, with_states
-from kmodels.plan_text import lines, not_run_here, what_is_left
-from kmodels.results import REVISION, run_key
-from kmodels.tasks import Task
+from kmodels.results.runs import REVISION, run_key
+from kmodels.running.costs import known_macs, network
+from kmodels.running.estimates import Speed, Speeds
+from kmodels.running.plan import PlannedRun, estimated, planned, shard, shortest_first, with_states
+from kmodels.running.plan_text import lines, not_run_here, what_is_left
+from kmodels.spec.amount import Amount
+from kmodels.spec.tasks import Task
 from tests.simulated_runs import BASE, EXPERIMENT
 
 REPORT, QUICK = Amount("report"), Amount("quick")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from simulated_runs import EXPERIMENT, run, seeds
 
-from kmodels.plots import PANELS, alt_text, average, draw, fingerprint, render, write_figures
+from kmodels.report.plots import PANELS, alt_text, average, draw, fingerprint, render, write_figures
 
 ZERO, FIFTH, HALF, REPAIRED = EXPERIMENT.all_cells()
 RUNS = {ZERO: seeds([[0.9, 0.92], [0.91, 0.93]]), REPAIRED: seeds([0.8], REPAIRED)}

@@ -11,8 +11,8 @@ from PIL import Image
 import kmodels
 from kmodels.augment import Transform, apply
 from kmodels.data.catalog import CATALOG
-from kmodels.initial_weights import initialize
 from kmodels.models import build, takes_stored_images, with_normalization
+from kmodels.models.initial_weights import initialize
 from kmodels.prediction import Prediction, load_network, predict
 
 MEAN, STD = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)

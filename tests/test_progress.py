@@ -51,7 +51,7 @@ def test_in_a_terminal_nothing_of_the_line_is_lost_at_80_columns():
 
 
 def test_a_hold_out_has_no_fold_to_name():
-    from kmodels.spec import Split
+    from kmodels.spec.experiment import Split
 
     assert describe(task(split=Split(kind="test"))) == "A-tiny · c · seed 0"
 

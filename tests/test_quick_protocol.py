@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from kmodels import data
-from kmodels.spec import Experiment
-from kmodels.tasks import Task
-from kmodels.training import train
+from kmodels.spec.experiment import Experiment
+from kmodels.spec.tasks import Task
+from kmodels.training.train import train
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 SCRIPTS = sorted([*FOLDER.glob("ablation_*.py"), FOLDER / "best_model.py"])

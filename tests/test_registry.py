@@ -14,8 +14,7 @@ from twins import resnet as twins
 from twins.alexnet import alexnet as twin_alexnet
 from twins.vgg import VGG
 
-from kmodels import initial_weights
-from kmodels.models import MODELS, Preset, build, ensemble
+from kmodels.models import MODELS, Preset, build, ensemble, initial_weights
 from kmodels.models.macs import count_macs
 
 # trainable parameters, running statistics

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 from simulated_runs import EXPERIMENT, run, seeds
 
-from kmodels import report
-from kmodels.claims import MEASURES, Claim, Reported, Row
-from kmodels.spec import Experiment, Split
-from kmodels.stats import Estimate
-from kmodels.tables import Table, to_markdown, to_rich
-from kmodels.wording import number, ours, reported
+from kmodels.report import document
+from kmodels.report.tables import Table, to_markdown, to_rich
+from kmodels.report.wording import number, ours, reported
+from kmodels.spec.claims import MEASURES, Claim, Reported, Row
+from kmodels.spec.experiment import Experiment, Split
+from kmodels.stats.inference import Estimate
 
 COMMAND = "python experiments/ablation_dropout.py --protocol report"
 ZERO, FIFTH, HALF, REPAIRED = EXPERIMENT.all_cells()
@@ -25,7 +25,7 @@ RUNS = {
 
 
 def table(runs=RUNS, experiment=EXPERIMENT, protocol="report", folds=2, **options):
-    return report.table(experiment, runs, protocol=protocol, folds=folds, command=COMMAND, **options)
+    return document.table(experiment, runs, protocol=protocol, folds=folds, command=COMMAND, **options)
 
 
 def lines(value, width=80):
@@ -149,7 +149,7 @@ def test_mixed_hardware_and_versions_are_counted():
 
 def test_claims_of_a_script_are_corrected_together():
     parts = [(dataclasses.replace(EXPERIMENT, name=name), RUNS, 2) for name in ("one", "two")]
-    verdicts = report.claim_verdicts(parts)
+    verdicts = document.claim_verdicts(parts)
     assert [v.family for vs in verdicts.values() for v in vs] == [2, 2]
     assert "after Holm's correction over 2 claims" in table(verdicts=verdicts["one"]).claims[0].detail
 

@@ -6,9 +6,9 @@ import pytest
 
 from kmodels import augment, data, recipes
 from kmodels.data.splits import split_indices
-from kmodels.spec import Split
-from kmodels.tasks import Task
-from kmodels.training import train
+from kmodels.spec.experiment import Split
+from kmodels.spec.tasks import Task
+from kmodels.training.train import train
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the listing is PyTorch's")
 
@@ -96,7 +96,7 @@ def test_the_listing_and_the_recipe_come_to_the_same(monkeypatch):
 
     digits = data.load("digits")
     twin = draw_weights(small_net(), gain=1.0)
-    monkeypatch.setattr("kmodels.network.initialize", lambda model, seed: copy_weights(model, twin))
+    monkeypatch.setattr("kmodels.training.network.initialize", lambda model, seed: copy_weights(model, twin))
     asked = Task(experiment="C-tiny", cell="c", protocol="report", recipe=RECIPE, seed=0, fold=0)
     run = train(asked, digits)
     log, kept, kept_epoch = listing(twin, digits, RECIPE)

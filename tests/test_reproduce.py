@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kmodels import reproduction, runner, timing
-from kmodels.results import load_runs
-from kmodels.task_data import key_of
-from kmodels.training import train
+from kmodels.results.runs import load_runs
+from kmodels.running import reproduction, runner, timing
+from kmodels.training.task_data import key_of
+from kmodels.training.train import train
 from tests.tiny_experiment import task
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,7 +33,7 @@ TWO = replace(tiny_experiment.TINY, name="A-two", cells=HEADS, rows=[], claims=[
 """
 REPRODUCE = """
 from pathlib import Path
-from kmodels.reproduction import main
+from kmodels.running.reproduction import main
 
 if __name__ == "__main__":
     main(Path(__file__).resolve().parent)
@@ -129,7 +129,7 @@ def test_the_real_list_is_there_at_once(tmp_path):
     environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1", "COLUMNS": "80"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "kmodels.plan" in loaded
+    assert "kmodels.running.plan" in loaded
     assert not loaded & {"keras", "torch", "scipy", "ray", "matplotlib"}
     *table, total = done.stdout.splitlines()
     assert max(map(len, table)) <= 80

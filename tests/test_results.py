@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from kmodels.atomic_file import write_atomically
-from kmodels.kept_predictions import Predictions
-from kmodels.rate import Restart, Schedule
-from kmodels.results import Run, load_runs, read_run, run_key, write_run
-from kmodels.spec import Recipe, Split
+from kmodels.results.predictions import Predictions
+from kmodels.results.runs import Run, load_runs, read_run, run_key, write_run
+from kmodels.spec.experiment import Recipe, Split
+from kmodels.spec.rate import Restart, Schedule
 
 RECIPE = Recipe(
     model="lenet",

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from kmodels import recipes
-from kmodels.claims import MEASURES
 from kmodels.data.splits import split_indices
-from kmodels.matching import match_runs
-from kmodels.results import REVISION, Run
-from kmodels.session import Amount
-from kmodels.spec import Experiment
-from kmodels.tasks import tasks
+from kmodels.results.matching import match_runs
+from kmodels.results.runs import REVISION, Run
+from kmodels.running.session import Amount
+from kmodels.spec.claims import MEASURES
+from kmodels.spec.experiment import Experiment
+from kmodels.spec.tasks import tasks
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted([*(ROOT / "experiments").glob("ablation_*.py"), ROOT / "experiments" / "best_model.py"])

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from kmodels import data, runner
-from kmodels.key_lock import locked
-from kmodels.results import load_runs
-from kmodels.task_data import key_of
-from kmodels.training import train
+from kmodels import data
+from kmodels.results.runs import load_runs
+from kmodels.running import runner
+from kmodels.running.key_lock import locked
+from kmodels.training.task_data import key_of
+from kmodels.training.train import train
 from tests.tiny_experiment import task
 
 

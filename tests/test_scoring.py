@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodels import scoring
-from kmodels.kept_predictions import STEPS, Predictions
+from kmodels.results.predictions import STEPS, Predictions
+from kmodels.stats import scoring
 
 
 @st.composite

@@ -7,10 +7,10 @@ from simulated_results import simulated
 from simulated_runs import BASE
 
 from kmodels import cli
-from kmodels.claims import Claim
-from kmodels.declarations import Script
-from kmodels.results import write_run
-from kmodels.spec import Experiment, Split
+from kmodels.results.runs import write_run
+from kmodels.spec.claims import Claim
+from kmodels.spec.declarations import Script
+from kmodels.spec.experiment import Experiment, Split
 
 
 def experiment(name):

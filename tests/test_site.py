@@ -11,20 +11,21 @@ import pytest
 from page_reader import Page
 from simulated_results import simulated
 
-from kmodels import observation_plots, plots, site
+from kmodels import site
 from kmodels.__main__ import run_command
-from kmodels.claims import Claim, Reported, Row
 from kmodels.data.labels import labels_of
-from kmodels.declarations import Script, load_scripts
-from kmodels.kept_predictions import Predictions
-from kmodels.publishing import publish_site, readme_results, stored_evidence
 from kmodels.recipes import LENET_A
-from kmodels.results import write_run
+from kmodels.report import observation_plots, plots
+from kmodels.results.predictions import Predictions
+from kmodels.results.runs import write_run
 from kmodels.site.classes import class_scores
 from kmodels.site.evidence import changes, evidence, settings
+from kmodels.site.publishing import publish_site, readme_results, stored_evidence
 from kmodels.site.readme import BEGIN, END
 from kmodels.site.rows import report_rows, shortened
-from kmodels.spec import Experiment, Split, grid
+from kmodels.spec.claims import Claim, Reported, Row
+from kmodels.spec.declarations import Script, load_scripts
+from kmodels.spec.experiment import Experiment, Split, grid
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = load_scripts(ROOT / "experiments")

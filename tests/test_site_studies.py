@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from page_reader import Page
 
 from kmodels import site
+from kmodels.report.tables import Table, to_markdown
 from kmodels.site.studies import declared_studies, found_studies, read_tables
-from kmodels.tables import Table, to_markdown
 
 TEXT = st.text(max_size=12).map(lambda text: " ".join(text.split()))
 TABLE = Table(

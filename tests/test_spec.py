@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodels.claims import Claim, Row
-from kmodels.spec import Experiment, Recipe, Schedule, Split, grid
-from kmodels.tasks import Task
+from kmodels.spec.claims import Claim, Row
+from kmodels.spec.experiment import Experiment, Recipe, Schedule, Split, grid
+from kmodels.spec.tasks import Task
 
 SPLIT = Split(kind="kfold", folds=2)
 

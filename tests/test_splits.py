@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
 from kmodels.data.splits import split_indices
-from kmodels.spec import Split
+from kmodels.spec.experiment import Split
 
 LABELS = np.arange(200) % 10
 

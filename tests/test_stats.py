@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_runs import seeds
 
-from kmodels.stats import (
+from kmodels.stats.inference import (
     Estimate,
     Sample,
     corrected_resampled_interval,

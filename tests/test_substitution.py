@@ -8,7 +8,7 @@ if keras.backend.backend() != "torch":
     pytest.skip("recorded steps are PyTorch's", allow_module_level=True)
 
 from kmodels import accelerate, models
-from kmodels.initial_weights import initialize
+from kmodels.models.initial_weights import initialize
 from kmodels.torch_step.substitution import substituted, substitutes
 
 L = keras.layers

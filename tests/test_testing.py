@@ -12,10 +12,10 @@ from twins.convnet import MyConvNet
 from twins.weights import draw_weights
 
 from kmodels import data, models
-from kmodels.initial_weights import initialize
-from kmodels.spec import Split
-from kmodels.testing import drawn_classes, one_image_at_a_time
-from kmodels.training import train
+from kmodels.models.initial_weights import initialize
+from kmodels.spec.experiment import Split
+from kmodels.training.testing import drawn_classes, one_image_at_a_time
+from kmodels.training.train import train
 from tests.tiny_experiment import task
 
 CONVNET = {

@@ -2,10 +2,11 @@
 
 import pytest
 
-from kmodels import data, timing
-from kmodels.costs import network
-from kmodels.counting import counted
-from kmodels.estimates import Speed, Speeds
+from kmodels import data
+from kmodels.running import timing
+from kmodels.running.costs import network
+from kmodels.running.counting import counted
+from kmodels.running.estimates import Speed, Speeds
 from tests.tiny_experiment import BASE
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from kmodels import data
 from kmodels.data.labels import labels_of
-from kmodels.network import build_model
-from kmodels.results import Run
-from kmodels.run_check import check_run
-from kmodels.spec import Split
-from kmodels.training import measure_rate, train
+from kmodels.results.runs import Run
+from kmodels.spec.experiment import Split
+from kmodels.training.network import build_model
+from kmodels.training.train import measure_rate, train
+from kmodels.verification.stored_run import check_run
 from tests.tiny_experiment import BASE, task
 
 

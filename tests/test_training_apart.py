@@ -7,9 +7,9 @@ from scipy.special import log_softmax, logsumexp
 
 from kmodels import data
 from kmodels.models.ensemble import RULES
-from kmodels.run_check import check_run
-from kmodels.training import train
-from kmodels.training_many import train_many
+from kmodels.training.many import train_many
+from kmodels.training.train import train
+from kmodels.verification.stored_run import check_run
 from tests.tiny_experiment import task
 
 PAIR = {

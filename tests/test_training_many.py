@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kmodels import data, runner, task_data, training, training_many
+from kmodels import data
 from kmodels.acceleration import accelerate
-from kmodels.rate import Restart, Schedule
-from kmodels.results import Run, load_runs
-from kmodels.spec import Split
-from kmodels.training import train
-from kmodels.training_many import train_many, vectorised_by_default
+from kmodels.results.runs import Run, load_runs
+from kmodels.running import runner
+from kmodels.spec.experiment import Split
+from kmodels.spec.rate import Restart, Schedule
+from kmodels.training import many, task_data
+from kmodels.training import train as training
+from kmodels.training.many import train_many, vectorised_by_default
+from kmodels.training.train import train
 from tests.tiny_experiment import BASE, task
 
 only_torch = pytest.mark.skipif(keras.backend.backend() != "torch", reason="steps are vectorised on PyTorch")
@@ -97,9 +100,9 @@ def test_a_task_that_diverges_ends_as_it_would_alone_and_disturbs_no_other(digit
             kernel = model.layers[-1].kernel
             kernel.assign(keras.ops.full(kernel.shape, 1e38))
 
-    initialize = training_many.initialize
-    monkeypatch.setattr(training_many, "initialize", spoilt)
-    monkeypatch.setattr("kmodels.network.initialize", spoilt)
+    initialize = many.initialize
+    monkeypatch.setattr(many, "initialize", spoilt)
+    monkeypatch.setattr("kmodels.training.network.initialize", spoilt)
     runs, alone = train_many(tasks, digits), train(tasks[1], digits)
     assert runs[1].diverged == alone.diverged != ""
     assert (runs[1].curves, runs[1].scores) == (alone.curves, alone.scores)
@@ -233,7 +236,7 @@ def test_a_cpu_trains_one_after_the_other(digits, tmp_path):
     ids=lambda changes: ", ".join(changes),
 )
 def test_what_single_trainings_alone_act_on_is_trained_one_by_one(digits, monkeypatch, changes):
-    monkeypatch.setattr(training_many, "train", lambda one, *_, **__: one)
+    monkeypatch.setattr(many, "train", lambda one, *_, **__: one)
     asked = [task(seed=seed, **changes) for seed in (0, 1)]
     assert not vectorised_by_default(asked[0].recipe, digits)
     with pytest.warns(UserWarning, match=f"2 tasks are trained one by one: the recipe has {next(iter(changes))}="):
@@ -249,4 +252,4 @@ def test_every_field_of_a_recipe_is_acted_on_or_trained_one_by_one():
         "precision",
     }
     fields = {field.name for field in dataclasses.fields(BASE)}
-    assert acted_on | set(training_many._KNOWN) == fields
+    assert acted_on | set(many._KNOWN) == fields

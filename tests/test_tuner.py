@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import pytest
 
-from kmodels import crossval
-from kmodels.crossval import carry_out, cross_validate
+from kmodels.crossval import validate
+from kmodels.crossval.validate import carry_out, cross_validate
 from kmodels.tuner import GridSearch, Hyperband, RandomSearch, SearchFailed, read_search
 from tests.tuner_search import KINDS, build, digits, make, pretend_build, pretend_train, run, told
 
@@ -41,9 +41,9 @@ def killed_at_a_write(monkeypatch, number):
 @pytest.fixture
 def pretend(monkeypatch):
     """No training and no waiting for the disk: what is tested is the search."""
-    monkeypatch.setattr(crossval, "train_fold", pretend_train)
+    monkeypatch.setattr(validate, "train_fold", pretend_train)
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    monkeypatch.setattr("kmodels.tuner_trial.forgotten_models", __import__("contextlib").nullcontext)
+    monkeypatch.setattr("kmodels.tuner.trial.forgotten_models", __import__("contextlib").nullcontext)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -103,10 +103,10 @@ def test_issue_1055_a_grid_search_keeps_its_order_when_it_is_resumed(ended, tmp_
             raise Killed
         return pretend_train(*arguments, **keys)
 
-    monkeypatch.setattr(crossval, "train_fold", stopping)
+    monkeypatch.setattr(validate, "train_fold", stopping)
     with pytest.raises(Killed):
         run("GridSearch", tmp_path / "two", build=pretend_build)
-    monkeypatch.setattr(crossval, "train_fold", pretend_train)
+    monkeypatch.setattr(validate, "train_fold", pretend_train)
     assert told(run("GridSearch", tmp_path / "two", build=pretend_build)) == told(whole)
 
 
@@ -184,7 +184,7 @@ def test_issue_1018_nothing_but_the_training_samples_can_be_reached(tmp_path, mo
         seen.append(sorted([*train.tolist(), *held.tolist()]))
         return pretend_train(build, x_given, y_given, parts, training, **keys)
 
-    monkeypatch.setattr(crossval, "train_fold", spy)
+    monkeypatch.setattr(validate, "train_fold", spy)
     search = make("RandomSearch", tmp_path, build=pretend_build, max_trials=2, folds=3)
     search.search(x, y, epochs=1, batch_size=8, verbose=False)
     assert seen == [list(range(len(y)))] * 6
@@ -202,7 +202,7 @@ def test_issue_702_finished_folds_of_an_unfinished_trial_are_not_trained_again(t
         trained.append((seed, fold))
         return pretend_train(build, x, y, parts, training, seed=seed, fold=fold, **keys)
 
-    monkeypatch.setattr(crossval, "train_fold", stopping)
+    monkeypatch.setattr(validate, "train_fold", stopping)
     with pytest.raises(Killed):
         run("RandomSearch", tmp_path, build=pretend_build, max_trials=1, folds=4)
     run("RandomSearch", tmp_path, build=pretend_build, max_trials=1, folds=4)
@@ -233,7 +233,7 @@ def test_a_promoted_trial_does_not_train_its_first_epochs_again(tmp_path, monkey
         spans.append((planned.training.initial_epoch, planned.training.epochs, keys["go_on_from"] is not None))
         return carry_out(planned, *arguments, **keys)
 
-    monkeypatch.setattr("kmodels.tuner_trial.carry_out", spy)
+    monkeypatch.setattr("kmodels.tuner.trial.carry_out", spy)
     run("Hyperband", tmp_path, max_epochs=2)
     assert (1, 2, True) in spans and (0, 1, False) in spans and (0, 2, True) not in spans
 
@@ -314,7 +314,7 @@ def test_epochs_are_hyperbands_own(tmp_path):
 
 
 def test_importing_kmodels_or_cross_validate_does_not_import_keras_tuner():
-    code = "import sys, kmodels, kmodels.crossval; print('keras_tuner' in sys.modules)"
+    code = "import sys, kmodels, kmodels.crossval.validate; print('keras_tuner' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "False"
 

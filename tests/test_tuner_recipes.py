@@ -9,15 +9,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kmodels import Recipe, Split, data, tuner_recipes
-from kmodels.crossval_result import FoldFailed
+from kmodels import Recipe, Split, data
+from kmodels.crossval.result import FoldFailed
 from kmodels.data import Dataset
-from kmodels.rate import Schedule
-from kmodels.tasks import Task
-from kmodels.training import train
+from kmodels.spec.rate import Schedule
+from kmodels.spec.tasks import Task
+from kmodels.training.train import train
 from kmodels.tuner import GridSearch, Hyperband, read_search
-from kmodels.tuner_recipes import Leg, cross_validate_recipe, search_recipes, without_test
-from kmodels.tuner_study import Study, run_study
+from kmodels.tuner import recipes as tuner_recipes
+from kmodels.tuner.recipes import Leg, cross_validate_recipe, search_recipes, without_test
+from kmodels.tuner.study import Study, run_study
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = Recipe(

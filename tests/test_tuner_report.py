@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kmodels import crossval, tuner_stages
-from kmodels.tables import to_markdown
+from kmodels.crossval import validate
+from kmodels.report.tables import to_markdown
 from kmodels.tuner import compare_best, to_csv, to_terminal, train_winner, trial_table, write_search_figures
-from kmodels.tuner_trials import Search, SearchFailed, TrialResult
+from kmodels.tuner import stages as tuner_stages
+from kmodels.tuner.trials import Search, SearchFailed, TrialResult
 from tests.tuner_search import digits, make, pretend_build, pretend_train, run
 
 
@@ -82,7 +83,7 @@ def test_figures_show_every_scored_trial_and_are_the_same_bytes_again(tmp_path):
     ]  # fmt: skip
     again = write_search_figures(found, tmp_path / "b")
     assert [path.read_bytes() for path in files] == [path.read_bytes() for path in again]
-    from kmodels.tuner_plots import draw_hyperparameters, draw_trials
+    from kmodels.tuner.plots import draw_hyperparameters, draw_trials
 
     rate, net = (axes for axes in draw_hyperparameters(found).axes if axes.get_visible())
     assert rate.get_xscale() == "log" and len(rate.lines[0].get_xdata()) == 2
@@ -119,7 +120,7 @@ def test_first_a_hold_out_then_k_folds_of_the_best_then_the_test_once(tmp_path, 
 
 def test_the_winner_learns_from_all_training_samples_and_from_no_other(tmp_path, monkeypatch):
     x, y = digits()
-    monkeypatch.setattr(crossval, "train_fold", pretend_train)
+    monkeypatch.setattr(validate, "train_fold", pretend_train)
     tuner = make("GridSearch", tmp_path, build=pretend_build, folds=1)
     tuner.search(x[:100], y[:100], epochs=1, batch_size=16, verbose=False)
     [best] = compare_best(tuner, x[:100], y[:100], top=1, folds=2, epochs=1, batch_size=16)
@@ -151,7 +152,7 @@ def test_results_can_be_read_while_nothing_of_keras_tuner_is_loaded(tmp_path):
 
     run("RandomSearch", tmp_path, max_trials=1)
     code = (
-        "import sys; from kmodels.tuner_trials import read_search; from kmodels.tuner_table import to_csv; "
+        "import sys; from kmodels.tuner.trials import read_search; from kmodels.tuner.table import to_csv; "
         f"print(to_csv(read_search({str(tmp_path / 'RandomSearch')!r})).count('completed'), 'keras' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

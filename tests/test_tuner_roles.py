@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kmodels.tuner_roles import environment_of, main, supervise
-from kmodels.tuner_trials import read_search
-from kmodels.tuner_workers import warn_of_open_port
+from kmodels.tuner.roles import environment_of, main, supervise
+from kmodels.tuner.trials import read_search
+from kmodels.tuner.workers import warn_of_open_port
 from tests.tuner_search import run, told
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,7 +110,7 @@ def test_at_the_time_limit_nothing_goes_on_running(tmp_path):
 
 
 def test_the_chiefs_exit_status_is_passed_on_and_workers_are_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr("kmodels.tuner_roles._wait", lambda processes, seconds, w=sys.modules["time"]: w.sleep(0.5))
+    monkeypatch.setattr("kmodels.tuner.roles._wait", lambda processes, seconds, w=sys.modules["time"]: w.sleep(0.5))
     command = pretend(tmp_path, "sys.exit(7) if os.environ['KERASTUNER_TUNER_ID'] == 'chief' else time.sleep(60)")
     assert supervise(command, workers=1) == 7
     assert alive(tmp_path) == []
@@ -125,7 +125,7 @@ def test_a_chief_that_is_killed_ends_the_search(tmp_path, capfd):
 
 
 def test_a_supervisor_that_is_terminated_takes_all_with_it(tmp_path):
-    command = [sys.executable, "-m", "kmodels.tuner_roles", "supervise", "--workers", "2"]
+    command = [sys.executable, "-m", "kmodels.tuner.roles", "supervise", "--workers", "2"]
     supervisor = subprocess.Popen([*command, *pretend(tmp_path, "time.sleep(60)")], cwd=ROOT)
     until = time.monotonic() + 30
     while len(list((tmp_path / "started").iterdir())) < 3:

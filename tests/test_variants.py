@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from kmodels.claims import Reported, Row
-from kmodels.variants import in_precision, narrowed, on_dataset
+from kmodels.spec.claims import Reported, Row
+from kmodels.spec.variants import in_precision, narrowed, on_dataset
 from tests.tiny_experiment import TINY
 
 MNIST = replace(

@@ -10,8 +10,8 @@ from kmodels import models, optimizers, schedules
 from kmodels.acceleration import accelerate
 from kmodels.augment import Transform
 from kmodels.data.feed import evaluation_feed, training_feed
-from kmodels.initial_weights import initialize, seed_dropout
-from kmodels.losses import loss_for
+from kmodels.models.initial_weights import initialize, seed_dropout
+from kmodels.training.losses import loss_for
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="vectorised steps are PyTorch's")

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_runs import seeds
 
-from kmodels.claims import MEASURES, Claim, Reported
-from kmodels.declarations import load_scripts
-from kmodels.stats import Sample, gather
-from kmodels.verdicts import compare, judge_claims, judge_row
+from kmodels.spec.claims import MEASURES, Claim, Reported
+from kmodels.spec.declarations import load_scripts
+from kmodels.stats.inference import Sample, gather
+from kmodels.stats.verdicts import compare, judge_claims, judge_row
 
 ACCURACY, LOSS = MEASURES["validation_accuracy"], MEASURES["validation_loss"]
 PAIR = Claim(text="a beats b", best=["a", "b"])

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from kmodels.__main__ import run_command
-from kmodels.claims import Claim, Reported, Row
 from kmodels.data.catalog import CATALOG
 from kmodels.data.errors import DataDamaged
 from kmodels.data.labels import KEPT, labels_of
 from kmodels.data.splits import split_indices
-from kmodels.declarations import Script
-from kmodels.kept_predictions import Predictions
-from kmodels.results import REVISION, Run, run_key, write_run
-from kmodels.run_check import check_run
-from kmodels.scoring import scores_on_test
-from kmodels.spec import Experiment, Recipe, Split
-from kmodels.verification import conclusion, described, near, read_results, verify_all, verify_row
+from kmodels.results.predictions import Predictions
+from kmodels.results.runs import REVISION, Run, run_key, write_run
+from kmodels.spec.claims import Claim, Reported, Row
+from kmodels.spec.declarations import Script
+from kmodels.spec.experiment import Experiment, Recipe, Split
+from kmodels.stats.scoring import scores_on_test
+from kmodels.verification.rows import conclusion, described, near, read_results, verify_all, verify_row
+from kmodels.verification.stored_run import check_run
 
 ROOT = Path(__file__).resolve().parents[1]
 MNIST = labels_of("mnist")
@@ -361,7 +361,7 @@ def test_the_command_says_what_it_found(call, results, tmp_path):
 
 
 def test_weights_do_not_hide_what_is_wrong_with_the_predictions(call, results, monkeypatch):
-    monkeypatch.setattr("kmodels.weights_check.check_weights", lambda runs, folder, say: True)
+    monkeypatch.setattr("kmodels.verification.kept_weights.check_weights", lambda runs, folder, say: True)
     assert call("X-1.1", "--weights")[0] == 0
     path = write_run(rescored(make(), test_accuracy=1.0), results)
     status, (line,), _ = call("X-1.1", "--weights")

@@ -10,14 +10,14 @@ import pytest
 from tiny_experiment import BASE
 
 from kmodels import data
-from kmodels.finished_run import named_weights
-from kmodels.kept_weights import LARGEST, KeptWeights, keep
-from kmodels.results import read_run, write_run
-from kmodels.tasks import Task
+from kmodels.results.runs import read_run, write_run
+from kmodels.results.weights import LARGEST, KeptWeights, keep
+from kmodels.spec.tasks import Task
 from kmodels.torch_step.float32 import without_tf32
-from kmodels.training import train
-from kmodels.training_many import train_many
-from kmodels.weights_check import Evaluation, check_weights, evaluate_weights
+from kmodels.training.finished_run import named_weights
+from kmodels.training.many import train_many
+from kmodels.training.train import train
+from kmodels.verification.kept_weights import Evaluation, check_weights, evaluate_weights
 
 LENET = Task(experiment="A-tiny", cell="c", protocol="report", recipe=BASE.change(epochs=1), seed=0, fold=1)
 
@@ -109,7 +109,7 @@ def test_what_is_not_kept_is_not_verified(run, tmp_path):
 
 
 def test_larger_weights_stay_on_the_machine_that_was_asked_to_keep_them(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("kmodels.kept_weights.LARGEST", 1000)
+    monkeypatch.setattr("kmodels.results.weights.LARGEST", 1000)
     path = write_run(train(LENET, digits), tmp_path)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     monkeypatch.setenv("KMODELS_KEEP_WEIGHTS", "all")

@@ -1,8 +1,8 @@
 """An experiment small enough for a test: LeNet on scikit-learn's digits, two folds, a few steps."""
 
-from kmodels.claims import Claim, Row
-from kmodels.spec import Experiment, Recipe, Split, grid
-from kmodels.tasks import Task
+from kmodels.spec.claims import Claim, Row
+from kmodels.spec.experiment import Experiment, Recipe, Split, grid
+from kmodels.spec.tasks import Task
 
 BASE = Recipe(
     model="lenet",

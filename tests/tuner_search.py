@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from kmodels import tuner
-from kmodels.crossval_result import FoldScore
+from kmodels.crossval.result import FoldScore
 
 KINDS = ("RandomSearch", "BayesianOptimization", "Hyperband", "GridSearch")
 
@@ -68,7 +68,7 @@ def pretend_build(hp):
 
 def pretend_train(build, x, y, parts, training, *, seed, fold, keep_state=False, **_):
     """Stands in for training: the score is a function of hyper-parameters, seed, fold and epochs."""
-    from kmodels.training_state import TrainingState
+    from kmodels.training.state import TrainingState
 
     value = build() + 1e-4 * np.log(training.epochs) + 1e-6 * seed + 1e-5 * fold
     score = FoldScore(

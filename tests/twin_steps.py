@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kmodels.initial_weights import layer_paths
+from kmodels.models.initial_weights import layer_paths
 from kmodels.models.torch_weights import flattened_shape, state_keys, to_keras
 
 

@@ -9,8 +9,8 @@ The report compares a handful of optimizers and schedules, each with settings of
 from typing import Any
 
 from kmodels import Recipe, Split
-from kmodels.recipe import Schedule
-from kmodels.tuner_study import Study, main
+from kmodels.spec.recipe import Schedule
+from kmodels.tuner.study import Study, main
 
 SCHEDULES = {
     "constant": Schedule(),

@@ -12,7 +12,7 @@ from typing import Any
 
 from kmodels import Split
 from kmodels.recipes import LENET_A
-from kmodels.tuner_study import Study, main
+from kmodels.tuner.study import Study, main
 
 
 def space(hp: Any) -> dict[str, Any]:

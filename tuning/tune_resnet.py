@@ -9,8 +9,8 @@ The report varies one parameter at a time from a base that it had chosen; here a
 from typing import Any
 
 from kmodels import Recipe, Split
-from kmodels.recipe import Schedule
-from kmodels.tuner_study import Study, main
+from kmodels.spec.recipe import Schedule
+from kmodels.tuner.study import Study, main
 
 HOLD_OUT = Split(kind="batches")
 NETWORKS = ("resnet18_e", "resnet18_e_no_stem_bn", "resnet18_e_large_stem", "resnet26_e")

@@ -9,8 +9,8 @@ The report's settings were chosen by their test accuracy; here they are compared
 from typing import Any
 
 from kmodels import Recipe, Split
-from kmodels.recipe import Schedule
-from kmodels.tuner_study import Study, main
+from kmodels.spec.recipe import Schedule
+from kmodels.tuner.study import Study, main
 
 HOLD_OUT = Split(kind="stratified_holdout", validation_fraction=0.1)
 EPOCHS = 50

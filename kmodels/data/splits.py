@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kmodels.spec import Split
+from kmodels.spec.experiment import Split
 
 __all__ = ["split_indices"]
 

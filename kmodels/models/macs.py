@@ -6,7 +6,7 @@ import math
 
 import keras
 
-from kmodels.initial_weights import layer_paths
+from kmodels.models.initial_weights import layer_paths
 
 __all__ = ["count_macs", "layer_macs"]
 

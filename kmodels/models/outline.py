@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kmodels.initial_weights import layer_paths
+from kmodels.models.initial_weights import layer_paths
 from kmodels.models.macs import count_macs, layer_macs
 from kmodels.models.registry import MODELS
 from kmodels.models.size import without_weights

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kmodels.initial_weights import layer_paths
 from kmodels.models.checks import require
+from kmodels.models.initial_weights import layer_paths
 
 __all__ = ["assign", "flattened_shape", "state_keys", "to_keras"]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from kmodels.atomic_file import write_atomically
-from kmodels.declarations import Script
-from kmodels.results import Run
+from kmodels.results.runs import Run
 from kmodels.site.classes import Labels
 from kmodels.site.evidence import Evidence, Part, evidence
 from kmodels.site.figures import figures
 from kmodels.site.networks import networks
 from kmodels.site.pages import Known, pages
 from kmodels.site.studies import DeclaredStudy, found_studies
+from kmodels.spec.declarations import Script
 
 __all__ = ["build_site"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmodels.results import Run
-from kmodels.scoring import confusion_matrix
+from kmodels.results.runs import Run
+from kmodels.stats.scoring import confusion_matrix
 
 __all__ = ["ClassScores", "Labels", "class_scores"]
 

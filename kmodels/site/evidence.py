@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kmodels import report
-from kmodels.claims import MEASURES, Measure
-from kmodels.declarations import Script
-from kmodels.matching import shown_runs
-from kmodels.results import Run
-from kmodels.spec import Experiment, Recipe
-from kmodels.stats import Runs, estimate, gather
-from kmodels.verdicts import ClaimVerdict
-from kmodels.wording import ours
+from kmodels.report import document
+from kmodels.report.wording import ours
+from kmodels.results.matching import shown_runs
+from kmodels.results.runs import Run
+from kmodels.spec.claims import MEASURES, Measure
+from kmodels.spec.declarations import Script
+from kmodels.spec.experiment import Experiment, Recipe
+from kmodels.stats.inference import Runs, estimate, gather
+from kmodels.stats.verdicts import ClaimVerdict
 
 __all__ = ["Change", "Evidence", "Part", "changes", "evidence", "measures", "named", "natural", "settings"]
 
@@ -38,11 +38,11 @@ class Part:
     experiment: Experiment
     folds: int
     runs: Mapping[str, Runs]
-    lines: tuple[report.Line, ...]
-    table: report.Table
+    lines: tuple[document.Line, ...]
+    table: document.Table
     verdicts: tuple[ClaimVerdict, ...]
     quick: Mapping[str, Runs] = field(default_factory=dict)
-    quick_table: report.Table | None = None
+    quick_table: document.Table | None = None
 
     @property
     def counted(self) -> dict[str, list[Run]]:
@@ -103,11 +103,11 @@ def _parts(
     script: Script, runs: Sequence[Run], quick_runs: Sequence[Run], digests: Mapping[str, str] | None
 ) -> tuple[Part, ...]:
     found = {e.name: shown_runs(e, runs, quick=False, digests=digests) for e in script.experiments}
-    verdicts = report.claim_verdicts([(e, found[e.name], e.base.split.folds) for e in script.experiments])
+    verdicts = document.claim_verdicts([(e, found[e.name], e.base.split.folds) for e in script.experiments])
     parts = []
     for experiment in script.experiments:
         folds, own = experiment.base.split.folds, found[experiment.name]
-        table = report.table(
+        table = document.table(
             experiment,
             own,
             protocol="report",
@@ -115,13 +115,13 @@ def _parts(
             command=f"{_backend(own)}{script.command} --protocol report",
             verdicts=verdicts[experiment.name],
         )
-        lines, own_verdicts = report.lines(experiment, own, folds=folds), tuple(verdicts[experiment.name])
+        lines, own_verdicts = document.lines(experiment, own, folds=folds), tuple(verdicts[experiment.name])
         quick: Mapping[str, Runs] = {}
         if experiment.quick is not None:
             quick = shown_runs(experiment, quick_runs, quick=True, digests=digests)
         quick_table = None
         if any(quick.values()):
-            quick_table = report.table(
+            quick_table = document.table(
                 experiment,
                 quick,
                 protocol="quick",

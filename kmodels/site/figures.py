@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
-from kmodels import observation_plots, plots
-from kmodels.figures import is_current
+from kmodels.report import observation_plots, plots
+from kmodels.report.figures import is_current
 from kmodels.site.evidence import Part
 
 __all__ = ["Figure", "figures"]

@@ -12,16 +12,16 @@ from urllib.parse import quote
 
 import jinja2
 
-from kmodels.claims import Measure
-from kmodels.measured import measured
-from kmodels.results import Run
+from kmodels.report.wording import abbreviated, number
+from kmodels.results.runs import Run
 from kmodels.site import rows
 from kmodels.site.classes import ClassScores, Labels, class_scores
 from kmodels.site.evidence import Evidence, Part, changes, measures, named, settings
 from kmodels.site.figures import Figure
 from kmodels.site.networks import Network
 from kmodels.site.studies import DeclaredStudy, FoundStudy
-from kmodels.wording import abbreviated, number
+from kmodels.spec.claims import Measure
+from kmodels.stats.measured import measured
 
 __all__ = ["Known", "pages", "source"]
 

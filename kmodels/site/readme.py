@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from kmodels.report.tables import markdown_table
 from kmodels.site.evidence import Evidence
 from kmodels.site.rows import VERDICTS, ReportRow, report_claims, report_rows, rows_run, shortened
-from kmodels.tables import markdown_table
 
 __all__ = ["BEGIN", "END", "readme_block", "with_block"]
 

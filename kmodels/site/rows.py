@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kmodels.report import Line
+from kmodels.report.document import Line
+from kmodels.report.tables import ClaimLines
 from kmodels.site.evidence import Evidence, Part, named, natural
-from kmodels.tables import ClaimLines
-from kmodels.verdicts import ClaimVerdict
+from kmodels.stats.verdicts import ClaimVerdict
 
 __all__ = ["VERDICTS", "ReportClaim", "ReportRow", "by_report", "report_claims", "report_rows", "rows_run", "shortened"]
 

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kmodels.tables import Table
-from kmodels.tuner_table import trial_table
-from kmodels.tuner_trials import read_search
+from kmodels.report.tables import Table
+from kmodels.tuner.table import trial_table
+from kmodels.tuner.trials import read_search
 
 __all__ = ["DeclaredStudy", "FoundStudy", "declared_studies", "found_studies", "read_tables"]
 
@@ -109,7 +109,7 @@ def _found(folder: Path) -> FoundStudy | None:
 
 
 def read_tables(text: str) -> tuple[Table, ...]:
-    r"""Returns the tables that `kmodels.tables.to_markdown` wrote, without claims.
+    r"""Returns the tables that `kmodels.report.tables.to_markdown` wrote, without claims.
 
     Args:
         text: one table or several, one below the other.

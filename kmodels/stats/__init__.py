@@ -1,0 +1,1 @@
+"""What the runs say: scores, intervals, paired tests, and the verdict of every row and claim."""

@@ -1,0 +1,1 @@
+"""From a recipe, a seed and a data set to one run."""

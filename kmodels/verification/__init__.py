@@ -1,0 +1,1 @@
+"""Published numbers computed again: from committed predictions, and from kept weights."""
