@@ -6,6 +6,7 @@ python -m benchmarks.table results/benchmarks/cpu.json benchmarks/README.md
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,28 @@ def render(result: dict[str, Any]) -> str:
         found = [memory[side]["growth"] / 2**20 for side in ("twin", *sides) if side in memory]
         cells.append(" / ".join(f"{value:.0f}" for value in found))
         lines.append(cells)
-    return f"{rows_and_head(head, lines)}\n\n{where(result)}"
+    parts = rows_and_head(head, lines), where(result), _auto_against_stock(result)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _auto_against_stock(result: dict[str, Any]) -> str:
+    """Returns when a run by `auto` has overtaken one by stock Keras, and where it stands once compiled."""
+    head = ["model", "batch", "optimizer", "recorded is ahead after", "compiled after", "time until then / stock Keras"]
+    lines = []
+    for row in result["rows"]:
+        speed, first = row["images_per_second"], row["first_step_seconds"]
+        compiled = re.search(r"compiled after (\d+) steps", row["auto"])
+        if compiled is None or not {"record", "compile", "stock"} <= speed.keys():
+            continue
+        ours, stock = (row["batch"] / speed[side] for side in ("record", "stock"))
+        ahead = "never"
+        if ours < stock:
+            ahead = f"{max((first['record'] - first['stock']) / (stock - ours), 1) * stock:.1f} s"
+        steps = int(compiled[1])
+        share = (first["record"] + steps * ours + first["compile"]) / (first["stock"] + steps * stock)
+        cells = [row["model"], str(row["batch"]), row["optimizer"]]
+        lines.append([*cells, ahead, f"{steps:,} steps", f"**{share:.2f}**"])
+    return rows_and_head(head, lines) if lines else ""
 
 
 def rows_and_head(head: list[str], rows: list[list[str]]) -> str:
