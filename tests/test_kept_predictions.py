@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kmodels.results.predictions import Predictions, check_classes, unpack
+from kmodels.results.predictions import Predictions, check_classes, pack, unpack
 
 
 @given(st.integers(0, 300), st.booleans(), st.booleans(), st.data())
@@ -44,6 +44,62 @@ def test_a_file_from_before_there_was_a_confidence_has_none():
     values = Predictions(np.zeros(3, "uint8"), np.zeros(3, "uint16")).as_dict()
     del values["confidence"]
     assert Predictions.from_dict(values).confidence is None
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.data())
+def test_classes_of_other_ways_of_testing_survive_their_packing(images, held, data):
+    classes, drawn, vote, validated = (
+        data.draw(hnp.arrays("uint8", count)) for count in (images, images, images, held)
+    )
+    further = {
+        "test_accuracy_sampled": drawn,
+        "majority_test_accuracy": vote,
+        "majority_validation_accuracy": validated,
+    }
+    after = Predictions.from_dict(Predictions(classes, further=further).as_dict())
+    assert list(after.further) == list(further)
+    for name, before in further.items():
+        np.testing.assert_array_equal(after.further[name], before)
+
+
+def test_classes_that_are_mostly_the_same_take_hardly_any_room():
+    random = np.random.default_rng(0)
+    classes = random.integers(0, 10, 10_000).astype("uint8")
+    other = np.where(random.random(10_000) < 0.03, (classes + 1) % 10, classes).astype("uint8")
+    values = Predictions(classes, further={"test_accuracy_sampled": other}).as_dict()
+    assert len(values["further"]["test_accuracy_sampled"]) < len(values["classes"]) / 5
+
+
+def test_a_file_without_other_ways_of_testing_is_as_it_was_before_there_were_any():
+    values = Predictions(np.zeros(3, "uint8")).as_dict()
+    assert set(values) == {"classes", "true_class_probability", "confidence"}
+    assert Predictions.from_dict(values).further == {}
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ([], "further: expected texts by name"),
+        ({f"member{i}_test_accuracy": "" for i in range(65)}, "further: expected texts by name, 64 or fewer"),
+        ({"../secret": pack(np.zeros(3, "uint8"))}, "further: expected names of accuracies"),
+        ({"test_accuracy": pack(np.zeros(3, "uint8"))}, "further: expected names of accuracies"),
+        (
+            {"test_accuracy_sampled": pack(np.zeros(4, "uint8"))},
+            "test_accuracy_sampled: expected one class for each of 3",
+        ),
+        ({"test_accuracy_sampled": "not base64!"}, "base64"),
+        ({"test_accuracy_sampled": None}, "further: expected texts by name"),
+    ],
+)
+def test_a_hostile_file_with_other_ways_of_testing_is_refused(further, message):
+    values = {**Predictions(np.zeros(3, "uint8")).as_dict(), "further": further}
+    with pytest.raises(ValueError, match=message):
+        Predictions.from_dict(values)
+
+
+def test_classes_of_other_ways_are_as_many_as_the_images():
+    with pytest.raises(ValueError, match=r"test_accuracy_sampled: expected one class for each of 3.*\(4,\)"):
+        Predictions(np.zeros(3, "uint8"), further={"test_accuracy_sampled": np.zeros(4, "uint8")})
 
 
 @pytest.mark.parametrize("name", ["true_class_probability", "confidence"])

@@ -110,6 +110,12 @@ def test_a_run_holds_all_four_accuracies_of_one_opening(digits):
     assert {name: value for name, value in run.scores.items() if name not in further} == plain.scores
     assert len(run.test_openings) == 1
     assert run.scores["test_accuracy_training_mode"] > 0.3
+    labels = digits.open_test("a test", lambda line: None)[1]
+    assert set(run.predictions.further) == further
+    assert plain.predictions.further == {}
+    for name, classes in run.predictions.further.items():  # each of the four is kept, so that anybody finds the same
+        assert (classes.dtype, np.mean(classes == labels)) == (np.uint8, run.scores[name])
+    assert len({classes.tobytes() for classes in (run.predictions.classes, *run.predictions.further.values())}) == 4
     again = train(task(**CONVNET, testing="report_c"), digits)
     assert again.scores == run.scores
     for mode in ("", "_training_mode"):  # a distribution that is not sure yet loses by drawing

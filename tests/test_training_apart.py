@@ -7,6 +7,7 @@ from scipy.special import log_softmax, logsumexp
 
 from kmodels import data
 from kmodels.models.ensemble import RULES
+from kmodels.spec.experiment import Split
 from kmodels.training.many import train_many
 from kmodels.training.train import train
 from kmodels.verification.stored_run import check_run
@@ -102,7 +103,14 @@ def test_its_file_can_be_checked(digits, apart):
     )
     checked = check_run(apart, labels)
     assert checked.same, checked.differences()
-    assert "majority_test_accuracy" in checked.unchecked
+    assert checked.unchecked == ("validation_loss",)  # an ensemble of members trained apart has no curve of its own
+    names = {score.name for score in checked.scores}
+    assert {f"{rule}_{part}_accuracy" for rule in RULES for part in ("validation", "test")} <= names
+    on_test = train(task(**{**PAIR, "epochs": 1, "split": Split(kind="test")}, train_members="apart"), digits)
+    assert not any(name.endswith("_validation_accuracy") for name in on_test.predictions.further)  # kept once
+    checked = check_run(on_test, labels)
+    assert checked.same, checked.differences()
+    assert {score.name for score in checked.scores} >= {"majority_validation_accuracy", "member2_validation_accuracy"}
 
 
 @pytest.mark.backend

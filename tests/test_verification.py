@@ -14,7 +14,7 @@ from kmodels.data.errors import DataDamaged
 from kmodels.data.labels import KEPT, labels_of
 from kmodels.data.splits import split_indices
 from kmodels.results.predictions import Predictions
-from kmodels.results.runs import REVISION, Run, run_key, write_run
+from kmodels.results.runs import REVISION, Run, read_run, run_key, write_run
 from kmodels.spec.claims import Claim, Reported, Row
 from kmodels.spec.declarations import Script
 from kmodels.spec.experiment import Experiment, Recipe, Split
@@ -186,6 +186,73 @@ def test_a_score_that_was_left_out_is_a_difference_and_one_that_cannot_be_comput
     assert (other.same, other.unchecked) == (True, ("test_accuracy_drawn",))
 
 
+def with_further(recipe=BASE):
+    """A run that was tested in other ways too: by drawing, and as an ensemble's vote."""
+    run = make(recipe)
+    held = split_indices(recipe.split, MNIST.train)[0][1]
+    further = {
+        "test_accuracy_sampled": guesses(MNIST.test, 0.8, 11)[0],
+        "majority_test_accuracy": guesses(MNIST.test, 0.7, 12)[0],
+    }
+    scores = {name: float(np.mean(classes == MNIST.test)) for name, classes in further.items()}
+    if held is None:
+        scores["majority_validation_accuracy"] = scores["majority_test_accuracy"]
+    else:
+        validated = guesses(MNIST.train[held], 0.6, 13)[0]
+        further["majority_validation_accuracy"] = validated
+        scores["majority_validation_accuracy"] = float(np.mean(validated == MNIST.train[held]))
+    predictions = dataclasses.replace(run.predictions, further=further)
+    return rescored(dataclasses.replace(run, predictions=predictions), **scores)
+
+
+@pytest.mark.parametrize("recipe", [BASE, FOLDS, ON_TEST], ids=["held out", "folds", "on the test images"])
+def test_each_way_of_testing_is_recomputed(recipe, tmp_path):
+    run = read_run(write_run(with_further(recipe), tmp_path))
+    checked = check_run(run, MNIST)
+    assert (checked.same, checked.unchecked) == (True, ())
+    names = {"test_accuracy_sampled", "majority_test_accuracy", "majority_validation_accuracy"}
+    assert names <= {score.name for score in checked.scores}
+    for name in names:
+        (line,) = check_run(rescored(run, **{name: run.scores[name] + 0.0001}), MNIST).differences()
+        assert line.startswith(f"{name}: stored ")
+    # a file from before the classes were kept says the same numbers, which nothing is left to compute from
+    bare = dataclasses.replace(run, predictions=dataclasses.replace(run.predictions, further={}))
+    checked = check_run(bare, MNIST)
+    assert checked.same
+    assert set(checked.unchecked) == names
+
+
+def test_a_changed_class_of_another_way_of_testing_is_found():
+    run = with_further()
+    for name, classes in run.predictions.further.items():
+        changed = classes.copy()
+        changed[3] = (changed[3] + 1) % 10
+        forged = dataclasses.replace(run.predictions, further={**run.predictions.further, name: changed})
+        (line,) = check_run(dataclasses.replace(run, predictions=forged), MNIST).differences()
+        assert line.startswith(f"{name}: stored ")
+    more = {**run.predictions.further, "test_accuracy_training_mode": run.predictions.classes}
+    forged = dataclasses.replace(run.predictions, further=more)
+    (line,) = check_run(dataclasses.replace(run, predictions=forged), MNIST).differences()
+    assert line.startswith("test_accuracy_training_mode: not stored, although it can be computed: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "message"),
+    [
+        ("test_accuracy_sampled", np.full(10_000, 10, "uint8"), "test_accuracy_sampled: expected classes below 10"),
+        ("majority_validation_accuracy", np.zeros(9, "uint8"), "majority_validation_accuracy: expected one for each"),
+    ],
+)
+def test_classes_of_another_way_that_do_not_fit_are_no_run(tmp_path, name, classes, message):
+    run = with_further()
+    forged = dataclasses.replace(run.predictions, further={name: classes})
+    data = {**run.data, "validation_images": 12_000, "num_classes": 10}
+    path = write_run(dataclasses.replace(run, predictions=forged, data=data), tmp_path)
+    with pytest.raises(ValueError, match=message):
+        read_run(path)
+    assert check_run(dataclasses.replace(run, predictions=forged), MNIST).differences()
+
+
 def test_the_epoch_that_was_kept_gives_the_losses():
     first = {"train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": 0.9, "kept_epoch": 1}
     assert check_run(rescored(make(), **first), MNIST).same
@@ -307,6 +374,12 @@ def test_every_score_of_every_run_is_shown_within_80_columns(results):
     assert len(table) == 1 + 3 * 7
     assert all(len(line) <= 80 for line in table)
     assert all(line.endswith(" yes") for line in table[1:])
+    write_run(with_further(), results)
+    lines = list(described(verify_row("X-1.1", SCRIPTS, read_results(results)), every_run=True))
+    assert all(len(line) <= 80 for line in lines if line.startswith("  "))
+    (at,) = [i for i, line in enumerate(lines) if line.endswith("majority_validation_accuracy")]
+    assert lines[at + 1].endswith(" yes")
+    assert lines[at + 1].index(" yes") == lines[at - 1].index(" yes")
 
 
 def test_a_row_that_is_not_there_brings_those_that_are_written_like_it():

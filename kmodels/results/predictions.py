@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import re
+import reprlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-__all__ = ["STEPS", "Predictions", "check_classes", "pack", "unpack"]
+__all__ = ["STEPS", "Predictions", "check_classes", "of_validation", "pack", "unpack"]
 
 STEPS = 65535
 """A kept probability is a whole number of this many equal steps from 0 to 1."""
 
 _LARGEST = 2**24  # bytes of one array: a few kB of zeros could else claim all memory
+_MOST_FURTHER = 64  # arrays, likewise: an ensemble of ten members has 26
+_FURTHER = re.compile(r"test_accuracy_[a-z0-9_]+|[a-z0-9_]+_(test|validation)_accuracy")
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,20 @@ class Predictions:
             None where it was not kept (K folds keep the class only).
         confidence: probability given to the predicted class, likewise; None where it was not kept (K folds, and runs
             from before it was).
+        further: classes that the same weights come to in another way, uint8 of shape `(images,)`, by the name of the
+            accuracy that follows from them: `test_accuracy_sampled` and its like where the recipe tests as report C
+            does, `majority_test_accuracy` and `member1_test_accuracy` of an ensemble whose members were trained apart.
+            Those named `…_validation_accuracy` are of the validation images, and are there only where these are not
+            the test images. Empty for most runs, and for those from before it was kept.
 
     Raises:
-        ValueError: the arrays are of different lengths.
+        ValueError: the arrays are of different lengths, or one of `further` has a name that no accuracy has.
     """
 
     classes: np.ndarray
     true_class_probability: np.ndarray | None = None
     confidence: np.ndarray | None = None
+    further: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("true_class_probability", "confidence"):
@@ -42,28 +53,41 @@ class Predictions:
             if kept is not None and kept.shape != self.classes.shape:
                 expected = f"one number for each of the {len(self.classes)} predicted classes"
                 raise ValueError(f"{name}: expected {expected}. Received: {name} of shape {kept.shape}")
+        for name, classes in self.further.items():
+            if not _FURTHER.fullmatch(name):
+                raise ValueError(f"further: expected names of accuracies. Received: {name!r}")
+            if not of_validation(name) and classes.shape != self.classes.shape:
+                expected = f"one class for each of {len(self.classes)} images"
+                raise ValueError(f"{name}: expected {expected}. Received: {name} of shape {classes.shape}")
 
-    def as_dict(self) -> dict[str, str | None]:
+    def as_dict(self) -> dict[str, Any]:
         """Returns the arrays as base64 of their zlib-compressed little-endian bytes.
 
         Beside a probability of the right class, the confidence is kept as what it is above that, which is 0 wherever
-        the prediction is right: so it takes a tenth of the bytes.
+        the prediction is right: so it takes a tenth of the bytes. Further classes of the test images are kept as how
+        far they are from the predicted ones, as most are the same. `further` is left out where it is empty.
         """
         true, confidence = self.true_class_probability, self.confidence
         if true is not None and confidence is not None:
             confidence = confidence.astype("u2") - true.astype("u2")  # modulo 65536, and back when it is read
+        said = self.classes.astype("<u1")
+        further = {
+            name: pack(kept.astype("<u1") if of_validation(name) else kept.astype("<u1") - said)  # modulo 256
+            for name, kept in self.further.items()
+        }
         return {
-            "classes": pack(self.classes.astype("<u1")),
+            "classes": pack(said),
             "true_class_probability": None if true is None else pack(true.astype("<u2")),
             "confidence": None if confidence is None else pack(confidence.astype("<u2")),
+            **({"further": further} if further else {}),
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, str | None]) -> Predictions:
-        """Returns the predictions that `as_dict` wrote, now or before it had a confidence.
+    def from_dict(cls, values: Mapping[str, Any]) -> Predictions:
+        """Returns the predictions that `as_dict` wrote, now or before it had a confidence and further classes.
 
         Raises:
-            ValueError: an array is damaged, or they are of different lengths.
+            ValueError: an array is damaged, or they are of different lengths; or `further` is not texts by name.
         """
         classes, true, confidence = values["classes"], values["true_class_probability"], values.get("confidence")
         if classes is None:
@@ -72,7 +96,36 @@ class Predictions:
         sure = None if confidence is None else unpack(confidence, "<u2")
         if probability is not None and sure is not None and len(probability) == len(sure):
             sure = sure + probability
-        return cls(unpack(classes, "<u1"), probability, sure)
+        said = unpack(classes, "<u1")
+        return cls(said, probability, sure, _further(values.get("further", {}), said))
+
+
+def of_validation(name: str) -> bool:
+    """Returns whether further classes of this name are of the validation images; else they are of the test images.
+
+    Example:
+        >>> of_validation("majority_validation_accuracy"), of_validation("test_accuracy_sampled")
+        (True, False)
+    """
+    return name.endswith("_validation_accuracy")
+
+
+def _further(values: Any, said: np.ndarray) -> dict[str, np.ndarray]:
+    """What `as_dict` made of `further`, read again; of a hostile file only so many arrays."""
+    texts = isinstance(values, Mapping) and all(isinstance(text, str) for text in values.values())
+    if not texts or len(values) > _MOST_FURTHER:
+        expected = f"texts by name, {_MOST_FURTHER} or fewer"
+        raise ValueError(f"further: expected {expected}. Received: {reprlib.repr(values)}")
+    found = {}
+    for name, text in values.items():
+        classes = unpack(text, "<u1")
+        if not of_validation(name):
+            if len(classes) != len(said):
+                expected = f"one class for each of {len(said)} images"
+                raise ValueError(f"{name}: expected {expected}. Received: {len(classes)}")
+            classes = classes + said
+        found[name] = classes
+    return found
 
 
 def pack(array: np.ndarray) -> str:

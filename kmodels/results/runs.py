@@ -19,7 +19,7 @@ import numpy as np
 from kmodels.atomic_file import write_atomically
 from kmodels.results.fields import check_fields
 from kmodels.results.key import hashed, run_key
-from kmodels.results.predictions import Predictions, check_classes, pack, unpack
+from kmodels.results.predictions import Predictions, check_classes, of_validation, pack, unpack
 from kmodels.results.weights import KeptWeights
 
 __all__ = ["FORMAT", "REVISION", "Predictions", "Run", "load_runs"]
@@ -141,6 +141,9 @@ class Run:
         sizes = {name: run.data.get(name) for name in ("test_images", "validation_images", "num_classes")}
         check_classes(classes, sizes["test_images"], sizes["num_classes"], "predictions")
         check_classes(run.validation_classes, sizes["validation_images"], sizes["num_classes"], "validation_classes")
+        for name, further in ({} if run.predictions is None else run.predictions.further).items():
+            images = sizes["validation_images" if of_validation(name) else "test_images"]
+            check_classes(further, images, sizes["num_classes"], name)
         return run
 
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kmodels.results.predictions import STEPS, Predictions
+from kmodels.results.predictions import STEPS, Predictions, of_validation
 
 __all__ = ["BINS", "ReliabilityBin", "accuracy", "confusion_matrix", "expected_calibration_error"]
-__all__ += ["negative_log_likelihood", "per_class_accuracy", "reliability_bins", "scores_on_test"]
+__all__ += ["further_validation_scores", "negative_log_likelihood", "per_class_accuracy", "reliability_bins"]
+__all__ += ["scores_on_test"]
 
 BINS = 15
 """Bins of equal width that confidences are put into, as in Guo et al. 2017. 65535 is 15 times 4369, so that the bins'
@@ -51,7 +52,8 @@ class ReliabilityBin:
 def scores_on_test(predictions: Predictions, labels: np.ndarray) -> dict[str, float]:
     """Returns the scores of a run's test images by name, from what is stored: whoever has the file has these numbers.
 
-    `test_accuracy` always; `test_nll` and `test_ece` where the probabilities they need were kept.
+    `test_accuracy` always; `test_nll` and `test_ece` where the probabilities they need were kept; the accuracies of
+    other ways of testing, by the names that their classes have in `Predictions.further`.
 
     Args:
         predictions: what the run said.
@@ -70,7 +72,35 @@ def scores_on_test(predictions: Predictions, labels: np.ndarray) -> dict[str, fl
         scores["test_nll"] = negative_log_likelihood(predictions.true_class_probability)
     if predictions.confidence is not None:
         scores["test_ece"] = expected_calibration_error(predictions.classes, predictions.confidence, labels)
-    return scores
+    further = {name: classes for name, classes in predictions.further.items() if not of_validation(name)}
+    return scores | {name: accuracy(classes, labels) for name, classes in further.items()}
+
+
+def further_validation_scores(predictions: Predictions, labels: np.ndarray, *, on_test: bool) -> dict[str, float]:
+    """Returns the accuracies on the validation images that a run has beside its own, by name.
+
+    Args:
+        predictions: what the run said.
+        labels: right classes of the validation images, integers of shape `(images,)`.
+        on_test: whether the validation images are the first of the test images: the classes are then those of the
+            scores named `…_test_accuracy`, kept once.
+
+    Raises:
+        ValueError: there are more or fewer labels than predictions, or none.
+
+    Example:
+        >>> said = Predictions(np.array([1, 0], "uint8"), further={"majority_test_accuracy": np.array([1, 1], "uint8")})
+        >>> further_validation_scores(said, np.array([1, 0]), on_test=True)
+        {'majority_validation_accuracy': 0.5}
+    """
+    if not on_test:
+        found = {name: classes for name, classes in predictions.further.items() if of_validation(name)}
+        return {name: accuracy(classes, labels) for name, classes in found.items()}
+    tested = {n: classes for n, classes in predictions.further.items() if n.endswith("_test_accuracy")}
+    return {
+        f"{name.removesuffix('_test_accuracy')}_validation_accuracy": accuracy(classes[: len(labels)], labels)
+        for name, classes in tested.items()
+    }
 
 
 def accuracy(classes: np.ndarray, labels: np.ndarray) -> float:

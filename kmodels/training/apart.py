@@ -141,18 +141,19 @@ def _combined(data: TaskData, rule: Rule, runs: Sequence[Run], outputs: Sequence
     """The run of the members together: scores of every rule and of every member."""
     held_labels, labels = outputs[0][0][1], outputs[0][1][1]
     diverged = "; ".join(f"member {i}: {run.diverged}" for i, run in enumerate(runs, start=1) if run.diverged)
-    further: dict[str, float] = {}
-    for number, run in enumerate(runs, start=1):
-        further |= {f"member{number}_{name}": run.scores[name] for name in ("validation_accuracy", "test_accuracy")}
+    further: dict[str, np.ndarray] = {}
+    for number, parts in enumerate(outputs, start=1):
+        for part, name in zip(parts, ("validation_accuracy", "test_accuracy"), strict=True):
+            further[f"member{number}_{name}"] = part[0].argmax(axis=1)
     said: dict[Rule, tuple[np.ndarray, np.ndarray]] = {}
     for name in RULES:
         held, tested = (_combine(name, [one[part][0] for one in outputs]) for part in (0, 1))
         said[name] = held, tested
-        further[f"{name}_validation_accuracy"] = float(np.mean(held.argmax(axis=1) == held_labels))
-        further[f"{name}_test_accuracy"] = float(np.mean(tested.argmax(axis=1) == labels))
+        further[f"{name}_validation_accuracy"] = held.argmax(axis=1)
+        further[f"{name}_test_accuracy"] = tested.argmax(axis=1)
+    loss = None
     if not diverged:
         loss = loss_for(data.task.recipe.head)(held_labels, said[rule][0].astype("float32"))
-        further["validation_loss"] = float(keras.ops.convert_to_numpy(loss))
     images = sum(run.data["train_images"] * len(run.curves.get("loss", ())) for run in runs)
     run = finished_run(
         data,
@@ -163,6 +164,7 @@ def _combined(data: TaskData, rule: Rule, runs: Sequence[Run], outputs: Sequence
         validation=(said[rule][0], held_labels),
         test=(said[rule][1], labels),
         further=further,
+        validation_loss=None if loss is None else float(keras.ops.convert_to_numpy(loss)),
         seconds={name: sum(run.seconds[name] for run in runs) for name in runs[0].seconds},
         images_per_second=_rate(runs, images),
         weight=keras.ops.convert_to_tensor(np.zeros(1, "float32")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,10 +12,10 @@ import keras
 import numpy as np
 
 from kmodels.results import environment
-from kmodels.results.predictions import STEPS
+from kmodels.results.predictions import STEPS, of_validation
 from kmodels.results.runs import REVISION, Predictions, Run
 from kmodels.results.weights import KeptWeights, keep
-from kmodels.stats.scoring import scores_on_test
+from kmodels.stats.scoring import accuracy, scores_on_test
 from kmodels.torch_step.device import device_of
 from kmodels.training.task_data import TaskData
 
@@ -29,7 +30,8 @@ def finished_run(
     epoch: int | None = None,
     validation: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
-    further: Mapping[str, float] | None = None,
+    further: Mapping[str, np.ndarray] | None = None,
+    validation_loss: float | None = None,
     observations: Mapping[str, Any] | None = None,
     weights: Callable[[], Sequence[tuple[str, np.ndarray]]] | None = None,
     seconds: Mapping[str, float],
@@ -46,7 +48,10 @@ def finished_run(
         epoch: whose weights were evaluated, counted from 1; None for the last.
         validation: logits `(images, classes)` of that epoch's weights, and labels `(images,)`.
         test: likewise, of all test images.
-        further: scores of other ways of testing, by name; None for none.
+        further: classes that other ways of testing come to, `(images,)`, by the name of the accuracy that follows from
+            them, see `Predictions`; those of validation images too where these are the test images, for whose sake the
+            file leaves them out. None for none.
+        validation_loss: of that epoch's weights, where no curve of the run's own has it.
         observations: see `Run`; None for none.
         weights: returns those that were evaluated, as `named_weights` does; None where they are no one network's. They
             are kept of one run of a cell, in the report protocol: the first seed's last fold; where they take more
@@ -59,6 +64,9 @@ def finished_run(
     task, dataset, backend = data.task, data.dataset, keras.backend.backend()
     held_classes = validation[0].argmax(axis=1).astype("uint8")
     predictions = _predictions(*test, keep_probability=task.recipe.split.folds == 1 and not diverged)
+    asked = {name: classes.astype("uint8") for name, classes in (further or {}).items()}
+    kept = {name: classes for name, classes in asked.items() if not (data.on_test and of_validation(name))}
+    predictions = dataclasses.replace(predictions, further=kept)
     device = device_of(weight, backend)
     return Run(
         key=data.key,
@@ -81,7 +89,8 @@ def finished_run(
             **({} if diverged else _scores_of_epoch(curves, epoch)),
             "validation_accuracy": float(np.mean(held_classes == validation[1])),
             **scores_on_test(predictions, test[1]),
-            **(further or {}),
+            **{name: accuracy(classes, validation[1]) for name, classes in asked.items() if of_validation(name)},
+            **({} if validation_loss is None else {"validation_loss": validation_loss}),
         },
         curves=curves,
         observations=observations or {},

@@ -14,7 +14,7 @@ from kmodels.data.feed import Feed
 from kmodels.models.initial_weights import generator, layer_paths
 from kmodels.training.network import logits_of
 
-__all__ = ["drawn_classes", "one_image_at_a_time", "report_c_scores", "require_testable"]
+__all__ = ["drawn_classes", "one_image_at_a_time", "report_c_classes", "require_testable"]
 
 
 class _OneImageNormalization(keras.layers.BatchNormalization):
@@ -93,11 +93,10 @@ def drawn_classes(logits: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     return np.asarray((shares[:, :-1] <= uniform[:, None] * shares[:, -1:]).sum(axis=1))
 
 
-def report_c_scores(
-    model: Any, test: Feed, logits: np.ndarray, labels: np.ndarray, *, seed: int, fold: int
-) -> dict[str, float]:
-    """Returns the accuracies on the test images that report C's way of testing is made of, beside the usual one.
+def report_c_classes(model: Any, test: Feed, logits: np.ndarray, *, seed: int, fold: int) -> dict[str, np.ndarray]:
+    """Returns the classes of the test images that report C's way of testing is made of, beside the usual ones.
 
+    Each is `(images,)` and has the name of the accuracy that follows from it.
     `test_accuracy_sampled`: running statistics, the class drawn. `test_accuracy_training_mode`: each image's own
     statistics, the likeliest class. `test_accuracy_training_mode_sampled`: both, as the report does. The report's
     network ends with a softmax and its test draws from that, so logits go through one softmax, whatever the loss.
@@ -106,7 +105,6 @@ def report_c_scores(
         model: the trained network.
         test: the test images.
         logits: what the network says of them with running statistics, `(images, classes)`.
-        labels: their classes, `(images,)`.
         seed: of the run, which the draws depend on.
         fold: likewise. Both modes are drawn by the same numbers.
 
@@ -114,10 +112,9 @@ def report_c_scores(
         ValueError: the network has dropout.
     """
     own = logits_of(accelerate(one_image_at_a_time(model), mode="record"), test)
-    uniform = generator("sampled classes", seed, fold).random(len(labels))
-    classes = {
+    uniform = generator("sampled classes", seed, fold).random(len(logits))
+    return {
         "test_accuracy_sampled": drawn_classes(logits, uniform),
         "test_accuracy_training_mode": own.argmax(axis=1),
         "test_accuracy_training_mode_sampled": drawn_classes(own, uniform),
     }
-    return {name: float(np.mean(each == labels)) for name, each in classes.items()}

@@ -27,7 +27,7 @@ from kmodels.training.keras_settings import fixed_settings
 from kmodels.training.network import build_model, compile_model, logits_of, transform_for
 from kmodels.training.observing import observed_after, observers
 from kmodels.training.task_data import TaskData, feed_pipeline
-from kmodels.training.testing import report_c_scores, require_testable
+from kmodels.training.testing import report_c_classes, require_testable
 from kmodels.training.watching import Diverged, SeedMasks, StopWhenNotFinite, Timing
 
 __all__ = ["measure_rate", "train"]
@@ -120,7 +120,7 @@ def train(
     test, labels = data.test(f"evaluation of the {'last' if chosen.epoch is None else 'best'} epoch's weights")
     said, further = logits_of(model, test), {}
     if recipe.testing == "report_c" and not diverged:
-        further = report_c_scores(model, test, said, labels, seed=task.seed, fold=task.fold)
+        further = report_c_classes(model, test, said, seed=task.seed, fold=task.fold)
     seen = kept.observations if diverged else kept.observations | observed_after(model, data, validation, held_labels)
     if not diverged and until is None:
         kept.delete()

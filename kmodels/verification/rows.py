@@ -231,7 +231,8 @@ def conclusion(found: Verification) -> str:
     return f"{found.runs} run{'' if found.runs == 1 else 's'} checked: everything is as stored{rest}."
 
 
-_HEADING = f"  {'run':8}  seed  fold  {'score':19}  {'stored':>12}  {'recomputed':>12}  same"
+_NAME = 19  # columns; a longer name has a line of its own, so that a table fits into 80
+_HEADING = f"  {'run':8}  seed  fold  {'score':{_NAME}}  {'stored':>12}  {'recomputed':>12}  same"
 
 
 def _scores(checked: CheckedRun) -> Iterator[str]:
@@ -239,4 +240,8 @@ def _scores(checked: CheckedRun) -> Iterator[str]:
     for score in checked.scores:
         said, ours = (f"{'–':>12}" if v is None else f"{v:12.8f}" for v in (score.stored, score.recomputed))
         same = "yes" if score.same else "NO"
-        yield f"  {run.key[:8]}  {run.seed:4}  {run.fold:4}  {score.name:19}  {said}  {ours}  {same}"
+        start = f"  {run.key[:8]}  {run.seed:4}  {run.fold:4}  {score.name:{_NAME}}"
+        if len(score.name) > _NAME:
+            yield start
+            start = " " * (len(start) - len(score.name) + _NAME)
+        yield f"{start}  {said}  {ours}  {same}"

@@ -14,7 +14,7 @@ from kmodels.data.splits import split_indices
 from kmodels.results.predictions import Predictions, check_classes
 from kmodels.results.runs import Run
 from kmodels.spec.experiment import Split
-from kmodels.stats.scoring import accuracy, scores_on_test
+from kmodels.stats.scoring import accuracy, further_validation_scores, scores_on_test
 
 __all__ = ["CheckedRun", "CheckedScore", "check_run"]
 
@@ -100,8 +100,8 @@ def check_run(run: Run, labels: Labels) -> CheckedRun:
     scores = [_from_curve(run, name, curve) for name, curve in by_curve.items()]
     problems, found = _recomputed(run, labels)
     if found is not None:
-        names = [name for name in _FROM_PREDICTIONS if name in run.scores or name in found]
-        scores += [_compared(name, run.scores.get(name), found.get(name)) for name in names]
+        names = [name for name in (*_FROM_PREDICTIONS, *found) if name in run.scores or name in found]
+        scores += [_compared(name, run.scores.get(name), found.get(name)) for name in dict.fromkeys(names)]
     checked = {score.name for score in scores}
     unchecked = tuple(name for name in run.scores if name not in checked)
     return CheckedRun(run, tuple(scores), unchecked, tuple(problems))
@@ -118,6 +118,8 @@ def _recomputed(run: Run, labels: Labels) -> tuple[list[str], dict[str, float] |
         if run.predictions is None:
             return [], found
         check_classes(run.predictions.classes, len(labels.test), labels.num_classes, "predictions")
+        for name, classes in run.predictions.further.items():
+            check_classes(classes, None, labels.num_classes, name)
         return _two_probabilities(run.predictions, labels), found | scores_on_test(run.predictions, labels.test)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         return [f"predictions: expected those of the recipe's images. {type(error).__name__}: {error}"], None
@@ -134,18 +136,19 @@ def _two_probabilities(said: Predictions, labels: Labels) -> list[str]:
 
 
 def _validation(run: Run, labels: Labels) -> dict[str, float]:
-    """Accuracy on the validation images, from their own classes or, where they are the test images, from those."""
+    """Accuracies on the validation images, from their own classes or, where they are the test images, from those."""
     held, size = _parts(Split(**run.recipe["split"]), labels)[run.fold], int(run.recipe["batch_size"])
     if held is None:
         said, right = None if run.predictions is None else run.predictions.classes, labels.test
     else:
         said, right = run.validation_classes, labels.train[held]
-    if said is None:
-        return {}
     if run.recipe.get("validation_drop_last"):
         right = right[: len(right) // size * size]
-        said = said[: len(right)] if held is None else said
-    return {"validation_accuracy": accuracy(said, right)}
+        said = said[: len(right)] if held is None and said is not None else said
+    found = {} if said is None else {"validation_accuracy": accuracy(said, right)}
+    if run.predictions is None:
+        return found
+    return found | further_validation_scores(run.predictions, right, on_test=held is None)
 
 
 @functools.lru_cache(maxsize=8)
