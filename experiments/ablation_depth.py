@@ -9,7 +9,7 @@ Report E compares depths by the best of several restarts by hand (rows E-L2, E-L
 The reports' protocols have not been run yet.
 """
 
-from kmodels import Claim, Experiment, Row, main
+from kmodels import Claim, Experiment, Row, Split, main
 from kmodels.recipes import (
     ALEXNET_A,
     ALEXNET_A_ASSUMED,
@@ -21,6 +21,7 @@ from kmodels.recipes import (
 )
 
 _LENET = {"model": "lenet", "model_args": {"dropout": 0.0}, "image_size": 32}
+_OWN = {"split": Split(kind="holdout", validation_fraction=0.1)}
 
 A = Experiment(
     name="A-depth",
@@ -31,7 +32,14 @@ A = Experiment(
         "AlexNet": {},
         "ResNet-50": {"model": "resnet50_a", "model_args": {}},
     },
-    repaired={"LeNet, logits": _LENET},
+    repaired={
+        "LeNet, 30 epochs": {**_LENET, "head": "softmax", "epochs": 30},
+        "LeNet, logits": _LENET,
+        "LeNet, logits, 30 epochs": {**_LENET, "epochs": 30},
+        "LeNet, own validation images": {**_LENET, **_OWN, "head": "softmax"},
+        "AlexNet, own validation images": _OWN,
+        "ResNet-50, own validation images": {"model": "resnet50_a", "model_args": {}, **_OWN},
+    },
     rows=[
         Row("A-3.1", "LeNet"),
         Row("A-3.1", "AlexNet"),
@@ -47,17 +55,36 @@ A = Experiment(
             measure="mean_train_loss",
             best=["AlexNet", "LeNet, logits"],
         ),
+        Claim(
+            text="A-3.1: LeNet reaches a plateau (in twice the epochs it gains less than 0.5 points)",
+            no_better=["LeNet, 30 epochs", "LeNet"],
+        ),
         Claim(text="A-3.2: ResNet-50 is the most accurate", best=["ResNet-50", "AlexNet", "LeNet"]),
         Claim(
             text="A-3.2: ResNet-50 has the lowest loss",
             measure="validation_loss",
             best=["ResNet-50", "AlexNet", "LeNet"],
         ),
+        Claim(
+            text="Repaired: with logits too LeNet reaches a plateau",
+            no_better=["LeNet, logits, 30 epochs", "LeNet, logits"],
+        ),
+        Claim(
+            text="Repaired: validated on images of its own ResNet-50 tests best, AlexNet next",
+            measure="test_accuracy",
+            order=[
+                "ResNet-50, own validation images",
+                "AlexNet, own validation images",
+                "LeNet, own validation images",
+            ],
+        ),
     ],
     assumptions=[
         LENET_A_ASSUMED[0],
         *ALEXNET_A_ASSUMED,
         "Epochs, rate and batch size are not stated: the runner's 15, 1e-3 and 256; dropout 0.5 in AlexNet.",
+        "A plateau is read as less than 0.5 points for twice the epochs.",
+        "Where a network has validation images of its own, they are a tenth of the training images.",
         "ResNet-50's image size, global pooling and initial weights are not printed: 224x224 and zero padding as for "
         "AlexNet, average pooling, PyTorch's defaults.",
     ],

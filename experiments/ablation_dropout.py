@@ -19,12 +19,17 @@ from kmodels.recipes import (
     RESNET18_E_ASSUMED,
 )
 
+_OWN = {"split": Split(kind="holdout", validation_fraction=0.1)}
+
 LENET = Experiment(
     name="A-lenet-dropout",
     question="Dropout after the first dense layer of LeNet, MNIST, 10 folds, 30 epochs",
     base=LENET_A.change(epochs=30, batch_size=128, learning_rate=5e-4),
     cells=grid(dropout=[0.0, 0.2, 0.5]),
-    repaired={"dropout=0.0, logits": {"head": "logits"}},
+    repaired={
+        "dropout=0.0, logits": {"head": "logits"},
+        "dropout=0.0, refit on all images": {"split": Split(kind="test")},
+    },
     rows=[
         Row("A-1.2", "dropout=0.0"),
         Row("A-1.2", "dropout=0.2"),
@@ -42,7 +47,11 @@ LENET = Experiment(
         ),
     ],
     quick={"epochs": 3, "train_images": 13_000, "batch_size": 32, "learning_rate": 1e-3},
-    assumptions=LENET_A_ASSUMED,
+    assumptions=[
+        *LENET_A_ASSUMED,
+        "The report tests the last fold's weights; here a seed's test accuracy is the mean over its folds. The refit "
+        "trains on all 60,000 images and is measured on the test images.",
+    ],
 )
 
 ALEXNET = Experiment(
@@ -51,10 +60,9 @@ ALEXNET = Experiment(
     base=ALEXNET_A.change(epochs=30, batch_size=128, learning_rate=5e-4),
     cells=grid(dropout=[0.0, 0.5, 0.7]),
     repaired={
-        "dropout=0.5, own validation images": {
-            "dropout": 0.5,
-            "split": Split(kind="holdout", validation_fraction=0.1),
-        },
+        "dropout=0.0, own validation images": {"dropout": 0.0, **_OWN},
+        "dropout=0.5, own validation images": {"dropout": 0.5, **_OWN},
+        "dropout=0.7, own validation images": {"dropout": 0.7, **_OWN},
         "LeNet, logits": {"model": "lenet", "model_args": {"dropout": 0.0}, "image_size": 32},
     },
     rows=[
@@ -81,8 +89,22 @@ ALEXNET = Experiment(
             measure="accuracy_gap",
             best=["LeNet, logits", "dropout=0.0"],
         ),
+        Claim(
+            text="Repaired: validated on images of its own, with dropout validation loss is nearer training loss",
+            measure="loss_gap",
+            worst=[f"dropout={p}, own validation images" for p in (0.0, 0.5, 0.7)],
+        ),
+        Claim(
+            text="Repaired: validated on images of its own, dropout 0.5 tests best",
+            measure="test_accuracy",
+            best=[f"dropout={p}, own validation images" for p in (0.5, 0.0, 0.7)],
+        ),
     ],
-    assumptions=[*ALEXNET_A_ASSUMED, "LeNet beside it is given logits, so that both minimise the same loss."],
+    assumptions=[
+        *ALEXNET_A_ASSUMED,
+        "LeNet beside it is given logits, so that both minimise the same loss.",
+        "Where it has validation images of its own, they are a tenth of the training images.",
+    ],
 )
 
 RESNET18 = Experiment(

@@ -35,8 +35,16 @@ ALEXNET = Experiment(
             measure="accuracy_gap",
             best=["with", "without"],
         ),
+        Claim(
+            text="Repaired: validated on images of its own, training and validation accuracy are closer with it too",
+            measure="accuracy_gap",
+            best=["with, own validation images", "without, own validation images"],
+        ),
     ],
-    assumptions=ALEXNET_A_ASSUMED,
+    assumptions=[
+        *ALEXNET_A_ASSUMED,
+        "Where it has validation images of its own, they are a tenth of the training images.",
+    ],
 )
 
 RESNET18 = Experiment(
@@ -62,6 +70,10 @@ RESNET18 = Experiment(
             difference=["with", "without"],
             size=0.0263,
             margin=0.005,
+        ),
+        Claim(
+            text="Repaired: normalised by the training part's own deviation it is as accurate (within 0.5 points)",
+            equal=["with, images normalised by the training part's own deviation", "with"],
         ),
     ],
     assumptions=[

@@ -25,6 +25,27 @@ def test_a_loss_that_falls_faster_has_the_smaller_mean():
     assert measured(fast, "mean_train_loss") < measured(slow, "mean_train_loss")
 
 
+def test_what_slows_late_has_fallen_before():
+    early = replace(run(), curves={"loss": [2.0, 0.6, 0.2, 0.1, 0.0]})
+    even = replace(run(), curves={"loss": [2.0, 1.5, 1.0, 0.5, 0.0]})
+    assert measured(early, "late_train_loss_fall") == pytest.approx(0.3)  # from the second of five epochs on
+    assert measured(even, "late_train_loss_fall") == pytest.approx(0.75)
+    assert measured(replace(run(), curves={"loss": [2.0, 1.0]}), "late_train_loss_fall") == 1.0
+    for flat in ([1.0], [1.0, 1.0], [1.0, 0.5, 1.1]):
+        assert math.isnan(measured(replace(run(), curves={"loss": flat}), "late_train_loss_fall"))
+
+
+def test_what_is_gained_late_is_gained_in_the_second_half():
+    done = replace(run(), curves={"val_accuracy": [0.5, 0.7, 0.75, 0.8, 0.78]})
+    assert measured(done, "late_accuracy_gain") == pytest.approx(0.08)
+    assert measured(replace(run(), curves={"val_accuracy": [0.5]}), "late_accuracy_gain") == 0.0
+
+
+def test_a_validation_loss_that_rises_again_has_passed_its_lowest():
+    assert measured(replace(run(), curves={"val_loss": [1.0, 0.4, 0.7]}), "validation_loss_rise") == pytest.approx(0.3)
+    assert measured(replace(run(), curves={"val_loss": [1.0, 0.7, 0.4]}), "validation_loss_rise") == 0.0
+
+
 def test_the_sum_of_batch_losses_is_that_of_the_report():
     # 40,000 images in batches of 512 are 79 batches, the last of 64
     done = run(train_loss=130.22897 / 79)

@@ -49,6 +49,80 @@ WAITING = {}
 OBSERVED = {"gradient_ratio": "gradient_norms", "parameters": "size", "macs": "size"}
 OF_MEMBERS = {"mean_probabilities_validation_accuracy", "majority_validation_accuracy"}
 OF_EPOCHS = {"best_validation_accuracy", "mean_train_loss", "train_loss", "train_accuracy", "accuracy_gap", "loss_gap"}
+OF_EPOCHS |= {"late_train_loss_fall", "late_accuracy_gain", "validation_loss_rise"}
+
+SAID = {  # everything that the reports say of their runs: experiment -> how the claim's text goes on after the row's id
+    "A-lenet-batch-size": ["highest validation accuracy", "lowest validation loss"],
+    "A-lenet-dropout": ["without dropout LeNet is best", "most stable"],
+    "A-alexnet-dropout": ["validation loss is nearer", "accuracy is higher", "0.5 is best", "more easily than LeNet"],
+    "A-alexnet-normalization": ["loss falls faster", "train and test accuracy are closer"],
+    "A-depth": [
+        "AlexNet is better than LeNet",
+        "falls more slowly",
+        "plateau",
+        "ResNet-50 is the most accurate",
+        "lowest loss",
+    ],
+    "A-ensemble": [
+        "ResNet-18 is better than AlexNet",
+        "AverageNet is better than AlexNet",
+        "are close",
+        "reaches the better",
+    ],
+    "B-attention": ["every convolution does not help", "every stage does not help", "help ResNet-18", "costs less"],
+    "B-size": ["fewer parameters than VGG", "fewer parameters than after every convolution"],
+    "B-resnet-depth": ["no better than ResNet-18"],
+    "B-vgg16-augmentation": [
+        "flip is better than rotation, rotation than crop",
+        "crop is about equal to none",
+        "not every kind",
+        "lower the test loss",
+        "once the training loss is 0 test accuracy stops rising",
+    ],
+    "B-resnet18-augmentation": ["ResNet-18 gains", "SE-ResNet-18 gains"],
+    "B-optimizer": [
+        "Adam is better than SGD",
+        "fast early",
+        "slows late",
+        "robustly",
+        "depends on the rate",
+        "swing",
+        "profits from steps",
+        "over-fitting of the test loss",
+        "nothing else",
+    ],
+    "B-batch-size": ["the smaller the batch", "batch 64"],
+    "B-resnet18-batch-size": ["lifts ResNet"],
+    "B-head": ["are best", "over-fits more"],
+    "B-precision": ["float16, mixed is faster", "float16, mixed takes less memory"],
+    "C-schedule": ["steps end better", "about 1 point", "than warming up", "more steadily"],
+    "C-optimizer": [
+        "validates better than Adam",
+        "validation loss swings",
+        "given enough epochs",
+        "tests worse",
+        "after 128 epochs either",
+        "validates as well as Adam",
+        "trains as well as Adam",
+    ],
+    "A-lenet-rotation": ["rotation helps", "linear transforms help"],
+    "D-skip-connections": [
+        "near convergence",
+        "above Net and below ResNet",
+        "over-fits less",
+        "rises again",
+        "make training easier",
+    ],
+    "D-attention": ["converged", "about equal to ResNet", "SE improves further"],
+    "D-gradients": ["vanish with depth", "does not hurt a ResNet", "hurts a net without", "need more parameters"],
+    "D-size": ["more complex"],
+    "E-schedule": ["0.9 is most accurate", "losses the other way round"],
+    "E-dropout": ["more dropout is worse", "helps once training has converged"],
+    "E-normalization": ["stem helps", "2.6 points"],
+    "E-kernel": ["small stem kernel is better", "about 9 points", "it is the size"],
+    "E-depth": ["26 layers are better", "about 4 points"],
+    "E-limit": ["limit is higher", "about 4 points", "does not reach the limit"],
+}
 
 
 def declared(script):
@@ -79,6 +153,47 @@ def test_every_row_is_declared_in_one_script_or_waits():
     assert {row_id: n for row_id, n in count.items() if n > 1} == {}
     assert set(count) | set(WAITING) == set(ROWS)
     assert set(count) & set(WAITING) == set()
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_every_claim_of_the_reports_is_declared(name):
+    claims = [claim for claim in find(name).claims if not claim.ours]
+    texts = [claim.text for claim in claims]
+    assert all(text[0] in "ABCDE" for text in texts)
+    for said in SAID[name]:
+        assert any(said in text for text in texts), said
+
+
+def test_no_claim_is_made_twice():
+    for experiment in ALL:
+        said = [(claim.measure, claim.kind, claim.pairs()) for claim in experiment.claims]
+        assert len(set(said)) == len(said), experiment.name
+        assert len({claim.text for claim in experiment.claims}) == len(said), experiment.name
+
+
+@pytest.mark.parametrize("name", ["A-alexnet-dropout", "A-alexnet-normalization", "A-depth", "A-ensemble"])
+def test_beside_each_cell_that_report_a_validates_on_the_test_images_stands_one_that_does_not(name):
+    experiment = find(name)
+    for cell in experiment.cells:
+        ours = experiment.recipe(cell)
+        assert ours.split.kind == "test"
+        mended = experiment.recipe(f"{cell}, own validation images")
+        assert mended.split.kind == "holdout"
+        assert mended.change(split=ours.split) == ours
+
+
+def test_what_may_be_validation_or_training_accuracy_is_judged_as_both():
+    for row_id, bound in (("D-2", 0.80), ("D-3", 0.75), ("D-4", 0.80)):
+        rows = [row for experiment in ALL for row in experiment.rows if row.id == row_id]
+        assert {row.measure for row in rows} == {"validation_accuracy", "train_accuracy"}
+        assert {(row.reported.value, row.reported.bound) for row in rows} == {(bound, "at least")}
+
+
+def test_report_cs_rows_show_all_four_combinations_of_its_test():
+    ways = {"test_accuracy", "test_accuracy_sampled", "test_accuracy_training_mode"}
+    ways |= {"test_accuracy_training_mode_sampled"}
+    for row_id in ids("C-", *range(1, 7)):
+        assert ways <= {row.measure for experiment in ALL for row in experiment.rows if row.id == row_id}, row_id
 
 
 def test_no_row_is_declared_twice():
@@ -177,9 +292,8 @@ def test_report_a_feeds_softmax_for_lenet_alone_and_folds_where_it_says():
     depth = find("A-depth")
     assert {depth.recipe(cell).head for cell in ("LeNet", "AlexNet", "ResNet-50")} == {"softmax", "logits"}
     assert {depth.recipe(cell).dataset for cell in depth.all_cells()} == {"cifar10"}
-    assert {(r.epochs, r.batch_size, r.learning_rate) for r in map(depth.recipe, depth.all_cells())} == {
-        (15, 256, 1e-3)
-    }
+    settings = {cell: depth.recipe(cell) for cell in depth.all_cells() if not cell.endswith("30 epochs")}
+    assert {(r.epochs, r.batch_size, r.learning_rate) for r in settings.values()} == {(15, 256, 1e-3)}
 
 
 def test_report_b_steps_down_thrice_and_watches_the_test_images():

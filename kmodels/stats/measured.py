@@ -19,14 +19,18 @@ def measured(run: Run, measure: str) -> float:
 
     `seconds` is the time of `fit`. `accuracy_gap` and `loss_gap` are how far the last epoch's training and validation
     values lie apart, without sign: with dropout or augmentation the training value is often the worse one.
-    `mean_train_loss` is the mean of the training curve, smaller for a loss that falls faster. `train_loss_sum` is the
-    last epoch's mean loss an image, times the number of batches: where the last batch is short, the sum of the batches'
-    own means differs from that by less than one batch's deviation. `epochs_to_90` and its like are the first epoch,
-    counted from 1, whose validation accuracy reaches so many percent; one more than were trained where none does, which
-    flatters a run that never gets there. A swing is the mean distance between the validation values of an epoch and the
-    next. `maximum_test_accuracy` is the largest of a run that looked at the test images after every epoch, and
-    `test_accuracy_lost` what report C's way of testing costs. `peak_memory` is in GiB, of the process on a CPU
-    and of PyTorch's allocations on a GPU: like `seconds` and `images_per_second` it compares runs of one machine alone.
+    `mean_train_loss` is the mean of the training curve, smaller for a loss that falls faster. `late_train_loss_fall` is
+    how much of the fall of that curve, from the first epoch to the last, comes after half of the epochs, rounded down;
+    NaN where the loss does not fall; `late_accuracy_gain` is how much higher the validation accuracy is in the end than
+    after that half. `validation_loss_rise` is how far the last epoch's validation loss lies above the lowest, 0 or
+    more. `train_loss_sum` is the last epoch's mean loss an image, times the number of batches: where the last batch is
+    short, the sum of the batches' own means differs from that by less than one batch's deviation. `epochs_to_90` and
+    its like are the first epoch, counted from 1, whose validation accuracy reaches so many percent; one more than were
+    trained where none does, which flatters a run that never gets there. A swing is the mean distance between the
+    validation values of an epoch and the next. `maximum_test_accuracy` is the largest of a run that looked at the test
+    images after every epoch, and `test_accuracy_lost` what report C's way of testing costs. `peak_memory` is in GiB, of
+    the process on a CPU and of PyTorch's allocations on a GPU: like `seconds` and `images_per_second` it compares runs
+    of one machine alone.
     `gradient_ratio` is `kmodels.spec.observations.gradient_ratio`; `parameters` are in thousands, `macs` in millions.
 
     Args:
@@ -45,6 +49,14 @@ def measured(run: Run, measure: str) -> float:
         value = abs(_score(run, f"train_{kind}", measure) - _score(run, f"validation_{kind}", measure))
     elif measure == "mean_train_loss":
         value = _mean_of_curve(run, "loss", measure)
+    elif measure == "late_train_loss_fall":
+        value = _late_fall(_curve(run, "loss", measure))
+    elif measure == "late_accuracy_gain":
+        curve = _curve(run, "val_accuracy", measure)
+        value = curve[-1] - curve[len(curve) // 2 - 1]
+    elif measure == "validation_loss_rise":
+        curve = _curve(run, "val_loss", measure)
+        value = curve[-1] - min(curve)
     elif measure == "train_loss_sum":
         value = _score(run, "train_loss", measure) * _batches(run)
     elif measure in MEASURES and MEASURES[measure].threshold:
@@ -96,6 +108,12 @@ def _observed(run: Run, name: str, measure: str) -> Mapping[str, Any]:
     if name not in run.observations:
         raise ValueError(f"measure: expected a run that observed {name}, which {run.key} did not. Received: {measure=}")
     return run.observations
+
+
+def _late_fall(curve: Sequence[float]) -> float:
+    """NaN for a curve that does not fall, which a single epoch's does not."""
+    whole = curve[0] - curve[-1]
+    return (curve[len(curve) // 2 - 1] - curve[-1]) / whole if whole > 0 else math.nan
 
 
 def _swing(curve: Sequence[float]) -> float:
