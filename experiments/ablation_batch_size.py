@@ -90,6 +90,7 @@ VGG16 = Experiment(
             measure="test_accuracy",
             best=["batch 64", "batch 128", "batch 256"],
         ),
+        Claim(text="B-4: a small batch takes longer", measure="seconds", order=["batch 256", "batch 128", "batch 32"]),
     ],
     assumptions=[
         *VGG16_B_ASSUMED,

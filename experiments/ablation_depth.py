@@ -154,6 +154,7 @@ RESNET_E = Experiment(
             size=0.04,
             margin=0.01,
         ),
+        Claim(text="E: more layers take longer to train", measure="seconds", best=["18 layers", "26 layers"]),
     ],
     assumptions=RESNET18_E_ASSUMED,
 )

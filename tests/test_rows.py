@@ -55,7 +55,7 @@ SAID = {  # everything that the reports say of their runs: experiment -> how the
     "A-lenet-batch-size": ["highest validation accuracy", "lowest validation loss"],
     "A-lenet-dropout": ["without dropout LeNet is best", "most stable"],
     "A-alexnet-dropout": ["validation loss is nearer", "accuracy is higher", "0.5 is best", "more easily than LeNet"],
-    "A-alexnet-normalization": ["loss falls faster", "train and test accuracy are closer"],
+    "A-alexnet-normalization": ["loss falls faster", "train and test accuracy are closer", "generalises better"],
     "A-depth": [
         "AlexNet is better than LeNet",
         "falls more slowly",
@@ -91,7 +91,7 @@ SAID = {  # everything that the reports say of their runs: experiment -> how the
         "over-fitting of the test loss",
         "nothing else",
     ],
-    "B-batch-size": ["the smaller the batch", "batch 64"],
+    "B-batch-size": ["the smaller the batch", "batch 64", "takes longer"],
     "B-resnet18-batch-size": ["lifts ResNet"],
     "B-head": ["are best", "over-fits more"],
     "B-precision": ["float16, mixed is faster", "float16, mixed takes less memory"],
@@ -120,7 +120,7 @@ SAID = {  # everything that the reports say of their runs: experiment -> how the
     "E-dropout": ["more dropout is worse", "helps once training has converged"],
     "E-normalization": ["stem helps", "2.6 points"],
     "E-kernel": ["small stem kernel is better", "about 9 points", "it is the size"],
-    "E-depth": ["26 layers are better", "about 4 points"],
+    "E-depth": ["26 layers are better", "about 4 points", "longer to train"],
     "E-limit": ["limit is higher", "about 4 points", "does not reach the limit"],
 }
 

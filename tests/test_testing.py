@@ -12,10 +12,13 @@ from twins.convnet import MyConvNet
 from twins.weights import draw_weights
 
 from kmodels import data, models
+from kmodels.data.labels import Labels
 from kmodels.models.initial_weights import initialize
+from kmodels.results.runs import read_run, write_run
 from kmodels.spec.experiment import Split
 from kmodels.training.testing import drawn_classes, one_image_at_a_time
 from kmodels.training.train import train
+from kmodels.verification.stored_run import check_run
 from tests.tiny_experiment import task
 
 CONVNET = {
@@ -102,7 +105,7 @@ def digits():
     return data.load("digits")
 
 
-def test_a_run_holds_all_four_accuracies_of_one_opening(digits):
+def test_a_run_holds_all_four_accuracies_of_one_opening(digits, tmp_path):
     run = train(task(**CONVNET, testing="report_c"), digits)
     plain = train(task(**CONVNET), digits)
     further = {"test_accuracy_sampled", "test_accuracy_training_mode", "test_accuracy_training_mode_sampled"}
@@ -111,6 +114,9 @@ def test_a_run_holds_all_four_accuracies_of_one_opening(digits):
     assert len(run.test_openings) == 1
     assert run.scores["test_accuracy_training_mode"] > 0.3
     labels = digits.open_test("a test", lambda line: None)[1]
+    known = Labels("digits", digits.digest, digits.y_train, labels, digits.num_classes)
+    checked = check_run(read_run(write_run(run, tmp_path)), known)
+    assert (checked.differences(), checked.unchecked) == ([], ())
     assert set(run.predictions.further) == further
     assert plain.predictions.further == {}
     for name, classes in run.predictions.further.items():  # each of the four is kept, so that anybody finds the same
