@@ -34,6 +34,7 @@ __all__ = ["main", "measure"]
 
 _IMAGES = 8192
 _CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+_PROCESSES = 3  # in which memory is measured: two that do the same differ by a tenth
 _SMOKE = ("LeNet", "ResNet 16-32-64")
 
 
@@ -51,6 +52,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=_IMAGES, help="in memory")
     parser.add_argument("--no-stock", dest="stock", action="store_false", help="leave stock Keras out")
     parser.add_argument("--no-memory", dest="memory", action="store_false", help="leave memory out")
+    parser.add_argument("--memory-only", action="store_true", help="of rows of --json, whose times stay; with --add")
     parser.add_argument("--json", type=Path, help="file to write the result to")
     parser.add_argument("--add", action="store_true", help="keep the rows of --json that are not measured anew")
     parser.add_argument("--table", type=Path, help="Markdown file whose table to replace")
@@ -58,6 +60,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(given)
     if options.add and not (options.json and options.json.exists()):
         parser.error("--add needs --json with a file that exists")
+    if options.memory_only and not (options.add and options.memory):
+        parser.error("--memory-only needs --add, and not --no-memory")
     return options
 
 
@@ -90,6 +94,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             data = synthetic(case.shape, images)
             for optimizer in options.optimizer:
                 settings = Settings(batch, optimizer, options.precision, device)
+                if options.memory_only:
+                    row = rows.get((name, batch, optimizer, options.precision), {})
+                    if not row:
+                        raise ValueError(
+                            f"--memory-only: expected rows of --json. Received: {name}, {batch}, {optimizer}"
+                        )
+                    _memory(name, settings, row, images, torch.get_num_threads(), times=1)  # compiles
+                    row["memory"] = _memory(name, settings, row, images, torch.get_num_threads())
+                    row["measured"]["memory"] = {name: measured[name] for name in ("date", "command", "commit")}
+                    _save(result | {"rows": _sorted(rows)}, options)
+                    continue
                 row = measure_row(
                     name,
                     case,
@@ -103,11 +118,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                     clock=_CLOCKS[options.clock],
                 )
                 if options.memory and (name == options.models[0] or not options.smoke):
-                    row["memory"] = _memory(name, settings, row, images, torch.get_num_threads())
+                    times = 1 if options.smoke else _PROCESSES
+                    row["memory"] = _memory(name, settings, row, images, torch.get_num_threads(), times=times)
                 rows[_identity(row)] = {**row, "measured": measured}
-                result["rows"] = sorted(rows.values(), key=lambda row: list(CASES).index(row["model"]))
-                _save(result, options)  # what is known so far, should a later row fail
-    return result
+                _save(result | {"rows": _sorted(rows)}, options)  # what is known so far, should a later row fail
+    return result | {"rows": _sorted(rows)}
+
+
+def _sorted(rows: dict[tuple[Any, ...], dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows.values(), key=lambda row: list(CASES).index(row["model"]))
 
 
 def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -123,11 +142,16 @@ def _known(path: Path, result: dict[str, Any]) -> dict[tuple[Any, ...], dict[str
     return {_identity(row): row for row in before["rows"]}
 
 
-def _memory(name: str, settings: Settings, row: dict[str, Any], images: int, threads: int) -> dict[str, Any]:
-    common = {"steps": 4, "images": images, "threads": threads}
-    found = {"twin": measure_memory(name, settings, "twin", **common, **row["twin"]["fields"])}
-    for side in row["ratios"]:
-        found[side] = measure_memory(name, settings, side, **common)
+def _memory(
+    name: str, settings: Settings, row: dict[str, Any], images: int, threads: int, times: int = _PROCESSES
+) -> dict[str, Any]:
+    """Returns what each side takes: of several processes the one with the median growth."""
+    found = {}
+    for side in ("twin", *row["ratios"]):
+        variant = row["twin"]["fields"] if side == "twin" else {}
+        common = {"steps": 4, "images": images, "threads": threads, **variant}
+        each = [measure_memory(name, settings, side, **common) for _ in range(times)]
+        found[side] = sorted(each, key=lambda one: one["growth"])[len(each) // 2]
     growth = ", ".join(f"{side} {values['growth'] / 2**20:.0f} MiB" for side, values in found.items())
     _report(f"    memory: {growth}")
     return found

@@ -188,7 +188,6 @@ def run(module, *arguments):
     return done.stdout
 
 
-@pytest.mark.slow
 def measured_row(name, case, data, settings, **_):
     return {**ROW, "model": name, "batch": settings.batch, "optimizer": settings.optimizer}
 
@@ -209,6 +208,34 @@ def test_rows_that_are_measured_anew_stand_beside_the_others(tmp_path, monkeypat
     assert "threads" in capsys.readouterr().err
 
 
+def test_memory_alone_is_measured_anew_as_the_median_of_processes(tmp_path, monkeypatch, capsys):
+    grown = iter([90, 91, 92, 93, 100, 120, 70, 300, 10, 30, 5, 5, 5, 8, 9, 7])
+    monkeypatch.setattr("benchmarks.throughput.measure_row", measured_row)
+    monkeypatch.setattr("benchmarks.throughput.measure_memory", lambda *_, **__: {"growth": next(grown)})
+    path = tmp_path / "out.json"
+    row = {**ROW, "twin": {**ROW["twin"], "fields": {"layout": "NHWC"}}}
+    assert throughput.main(["--json", str(path), "--models", "LeNet", "--no-memory"]) == 0
+    before = json.loads(path.read_text())
+    before["rows"][0] |= {"twin": row["twin"]}
+    path.write_text(json.dumps(before))
+    assert throughput.main(["--json", str(path), "--models", "LeNet", "--add", "--memory-only"]) == 0
+    after = json.loads(path.read_text())["rows"][0]
+    assert {side: value["growth"] for side, value in after["memory"].items()} == {
+        "twin": 100,
+        "record": 30,
+        "compile": 5,
+        "stock": 8,
+    }
+    assert after["images_per_second"] == before["rows"][0]["images_per_second"]
+    assert set(after["measured"]["memory"]) == {"date", "command", "commit"}
+    assert throughput.main(["--json", str(path), "--models", "VGG16-BN", "--add", "--memory-only"]) == 2
+    assert "VGG16-BN, 128, adam" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        throughput.main(["--memory-only"])
+    assert "--add" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_throughput_runs_and_writes_what_it_prints(tmp_path):
     printed = run("benchmarks.throughput", "--smoke", "--json", tmp_path / "out.json")
     result = json.loads((tmp_path / "out.json").read_text())
