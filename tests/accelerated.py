@@ -138,3 +138,20 @@ def crossentropy(**options: Any) -> keras.losses.Loss:
 def fit(x: Any, y: Any = None, **options: Any) -> Callable[[keras.Model], Any]:
     """Returns what calls `model.fit` with these arguments."""
     return lambda model: model.fit(x, y, **{"batch_size": 5, "epochs": 2, "verbose": 0, **options})
+
+
+def later(change: Callable[[keras.Model], Any]) -> Callable[[keras.Model], Any]:
+    """Returns a training on `features` in which `change(model)` is called after the second epoch's third batch."""
+
+    def train(model: keras.Model) -> Any:
+        count = []
+
+        def on_train_batch_end(batch: int, logs: Any) -> None:
+            count.append(batch)
+            if len(count) == 8:
+                change(model)
+
+        counting = keras.callbacks.LambdaCallback(on_train_batch_end=on_train_batch_end)
+        return fit(*features(), callbacks=[counting])(model)
+
+    return train

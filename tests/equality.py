@@ -26,10 +26,10 @@ import pytest
 import torch
 from keras.src.backend.common import dtypes
 from torch import nn
-from twin_steps import as_numpy, gradients_by_name, in_keras_order, keras_step, nchw, torch_step
 
 from kmodels.models.initial_weights import layer_paths
 from kmodels.models.torch_weights import assign
+from tests.twin_steps import as_numpy, gradients_by_name, in_keras_order, keras_step, nchw, torch_step
 
 INFERENCE = 1e-5
 TRAINING = 1e-4

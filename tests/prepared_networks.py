@@ -18,7 +18,9 @@ import numpy as np
 from kmodels.models import MODELS, build, with_normalization
 from kmodels.models.initial_weights import generator, initialize, layer_paths
 
+# the smallest images that the networks take, where those are not 8x8 or less
 SHAPES = {
+    "resnet18_pooled": (16, 16, 3),
     **{name: (32, 32, 3) for name in MODELS if "vgg" in name or name.endswith(("_a", "_imagenet"))},
     **dict.fromkeys(("lenet", "plain_net", "densenet_d", "resnet18_e_large_stem"), (32, 32, 3)),
     **dict.fromkeys(("alexnet", "alexnet_bn", "average_net", "alexnet_imagenet"), (67, 67, 3)),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.accelerated import check, convnet, crossentropy, features, fit, images, only_torch, perceptron
+from tests.accelerated import check, convnet, crossentropy, features, fit, images, later, only_torch, perceptron
 
 pytestmark = [only_torch]
 
@@ -39,22 +39,6 @@ def scaled():
     model = keras.Model(inputs, keras.layers.Dense(3)(x))
     model.compile(keras.optimizers.SGD(0.1), crossentropy())
     return model
-
-
-def later(change):
-    """Returns a training in which `change(model)` is called once, after the third batch of the second epoch."""
-
-    def train(model):
-        count = []
-
-        def on_train_batch_end(batch, logs):
-            count.append(batch)
-            if len(count) == 8:
-                change(model)
-
-        return fit(X, Y, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=on_train_batch_end)])(model)
-
-    return train
 
 
 def _layer(model):

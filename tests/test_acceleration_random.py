@@ -151,7 +151,7 @@ def _block(kind, x, width):
 KINDS = ["convolution", "strided", "depthwise", "norm", "pool", "average", "residual", "dense", "join", "flatten"]
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     kinds=st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 5)), min_size=1, max_size=5),
     weighted=st.booleans(),

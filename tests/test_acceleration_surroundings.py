@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from tests.accelerated import check, crossentropy, features, fit, only_torch, perceptron
-from tests.test_acceleration_changes import later
+from tests.accelerated import check, crossentropy, features, fit, later, only_torch, perceptron
 
 pytestmark = [only_torch]
 

@@ -1,3 +1,5 @@
+"""What is drawn for an epoch, what is done with it in which order, and the constants that pixels are scaled by."""
+
 import dataclasses
 import hashlib
 
@@ -5,23 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from kmodels import geometry
 from kmodels.augment import Draws, Transform, apply, draw_epoch, normalise, normalization_constants
-
-# A busy machine is no failure: how long an example takes says nothing about draws and pixels.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+from tests.geometry_reference import images, reference_crop
 
 PLAIN = Transform(mean=(0.0,), std=(1.0,))
 ALL = Transform(mean=(0.0,), std=(1.0,), crop_padding=4, flip=True, rotation_degrees=15.0)
 # Leaves the grey levels themselves, so that floats can be compared as integers.
 LEVELS = {channels: Transform(mean=(0.0,) * channels, std=(1 / 255,) * channels) for channels in (1, 3)}
 
-images = st.tuples(st.integers(1, 3), st.integers(2, 9), st.integers(2, 9), st.sampled_from([1, 3])).flatmap(
-    lambda shape: arrays(np.uint8, shape)
-)
 keys = st.fixed_dictionaries(
     {"seed": st.integers(0, 2**64 - 1), "fold": st.integers(0, 2**32 - 1), "epoch": st.integers(0, 2**32 - 1)}
 )
@@ -96,109 +91,7 @@ def test_a_part_holds_the_choices_of_its_places():
     assert part.angles.tolist() == draws.angles[8:].tolist()
 
 
-# What is done with it, against one image and one pixel at a time
-
-
-def reference_crop(image, offset, padding):
-    padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
-    return padded[offset[0] : offset[0] + image.shape[0], offset[1] : offset[1] + image.shape[1]]
-
-
-def sample(image, y, x, edge):
-    """Bilinear value at a place, in float64; outside are zeros, or the edge repeated."""
-    total = np.zeros(image.shape[2])
-    for row, row_weight in ((int(np.floor(y)), 1 - y % 1), (int(np.floor(y)) + 1, y % 1)):
-        for column, column_weight in ((int(np.floor(x)), 1 - x % 1), (int(np.floor(x)) + 1, x % 1)):
-            if edge:
-                at = image[np.clip(row, 0, image.shape[0] - 1), np.clip(column, 0, image.shape[1] - 1)]
-            elif 0 <= row < image.shape[0] and 0 <= column < image.shape[1]:
-                at = image[row, column]
-            else:
-                continue
-            total += row_weight * column_weight * at
-    return total
-
-
-def reference_rotate(image, degrees):
-    height, width, _ = image.shape
-    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    rotated = np.zeros(image.shape)
-    for i in range(height):
-        for j in range(width):
-            up, right = (height - 1) / 2 - i, j - (width - 1) / 2
-            # Turning the seen point back, clockwise, says where it came from.
-            from_right, from_up = cos * right + sin * up, cos * up - sin * right
-            rotated[i, j] = sample(image, (height - 1) / 2 - from_up, (width - 1) / 2 + from_right, edge=False)
-    return rotated
-
-
-def reference_resize(image, size):
-    height, width, channels = image.shape
-    resized = np.zeros((size, size, channels))
-    for i in range(size):
-        for j in range(size):
-            resized[i, j] = sample(image, (i + 0.5) * height / size - 0.5, (j + 0.5) * width / size - 0.5, edge=True)
-    return resized
-
-
-@given(batch=images, data=st.data())
-def test_random_crop_cuts_each_image_at_its_own_offset(batch, data):
-    padding = data.draw(st.integers(1, min(batch.shape[1:3]) - 1))
-    offsets = data.draw(arrays(np.uint8, (len(batch), 2), elements=st.integers(0, 2 * padding)))
-    expected = [reference_crop(*pair, padding) for pair in zip(batch, offsets.tolist(), strict=True)]
-    np.testing.assert_array_equal(geometry.random_crop(batch, offsets, padding), expected)
-
-
-@given(batch=images, data=st.data())
-def test_flip_mirrors_the_marked_images_only(batch, data):
-    flips = data.draw(arrays(np.bool_, len(batch)))
-    before = batch.copy()
-    expected = [np.fliplr(image) if flip else image for image, flip in zip(batch, flips, strict=True)]
-    np.testing.assert_array_equal(geometry.flip_left_right(batch, flips), expected)
-    np.testing.assert_array_equal(batch, before)
-
-
-@given(batch=images, extra=st.integers(0, 5))
-def test_pad_centres_the_image(batch, extra):
-    size = max(batch.shape[1:3]) + extra
-    padded = geometry.pad_to(batch, size)
-    top, left = (size - batch.shape[1]) // 2, (size - batch.shape[2]) // 2
-    assert padded.shape == (len(batch), size, size, batch.shape[3]) and padded.dtype == np.uint8
-    np.testing.assert_array_equal(padded[:, top : top + batch.shape[1], left : left + batch.shape[2]], batch)
-    assert padded.sum(dtype=int) == batch.sum(dtype=int)
-
-
-@settings(max_examples=50)
-@given(batch=images, data=st.data())
-def test_rotation_is_bilinear_about_the_centre_with_zeros_outside(batch, data):
-    angles = data.draw(arrays(np.float32, len(batch), elements=st.floats(-180, 180, width=32)))
-    rotated = geometry.rotate(batch, angles)
-    expected = np.stack([reference_rotate(image, angle) for image, angle in zip(batch, angles.tolist(), strict=True)])
-    assert rotated.dtype == np.uint8 and rotated.shape == batch.shape
-    # Half a grey level by rounding the value, and by rounding the place: two sides, at most 1/4096 pixel and 1e-4 of an
-    # angle's rounding each, 255 levels a pixel.
-    assert np.abs(rotated - expected).max() <= 0.5 + 2 * 255 * (1 / 4096 + 1e-4)
-
-
-@given(batch=images.filter(lambda batch: batch.shape[1] == batch.shape[2]), turns=st.integers(-2, 2))
-def test_quarter_turns_are_exact_and_counter_clockwise(batch, turns):
-    rotated = geometry.rotate(batch, np.full(len(batch), 90 * turns, np.float32))
-    np.testing.assert_array_equal(rotated, np.rot90(batch, turns, axes=(1, 2)))
-
-
-@settings(max_examples=50)
-@given(batch=images, size=st.integers(1, 20))
-def test_resize_is_bilinear_between_half_pixel_centres(batch, size):
-    resized = geometry.resize_bilinear(batch, size)
-    expected = np.stack([reference_resize(image, size) for image in batch])
-    assert resized.dtype == np.uint8 and resized.shape == expected.shape
-    assert np.abs(resized - expected).max() <= 0.5 + 2 * 255 / 4096
-
-
-@given(batch=images)
-def test_resizing_to_the_same_size_changes_nothing(batch):
-    square = batch[:, : min(batch.shape[1:3]), : min(batch.shape[1:3])]
-    np.testing.assert_array_equal(geometry.resize_bilinear(square, square.shape[1]), square)
+# What is done with it
 
 
 @given(mean=st.floats(0, 1), std=st.floats(0.05, 1))

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import prepared_networks
 import pytest
+
+from tests import prepared_networks
 
 HERE = keras.backend.backend()
 BACKENDS = ("torch", "jax", "tensorflow")

@@ -20,15 +20,9 @@ from kmodels.running.cluster import Cluster, Share, connected, run
 from kmodels.running.key_lock import is_locked, locked
 from kmodels.training.task_data import key_of
 from tests.tiny_experiment import task
+from tests.tiny_scripts import REPRODUCE
 
 ROOT = Path(__file__).resolve().parents[1]
-REPRODUCE = """
-from pathlib import Path
-from kmodels.running.reproduction import main
-
-if __name__ == "__main__":
-    main(Path(__file__).resolve().parent)
-"""
 
 # Ray leaves sockets and pipes of its processes to the garbage collector when it is shut down
 pytestmark = [

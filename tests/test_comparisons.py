@@ -166,7 +166,7 @@ def test_the_pairs_of_each_kind():
 
 
 def test_the_quick_protocol_says_which_way_an_equality_points():
-    from simulated_runs import BASE, seeds
+    from tests.simulated_runs import BASE, seeds
 
     def experiment(margin):
         claim = Claim(text="x: equal", equal=["dropout=0.0", "dropout=0.2"], margin=margin)

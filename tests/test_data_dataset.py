@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_data import tiny_arrays
 
 from kmodels import data
 from kmodels.data.dataset import content_digest
+from tests.tiny_data import tiny_arrays
 
 
 def mine(**changes):

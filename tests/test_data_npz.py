@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_data import KEYS, tiny_arrays, tiny_facts, use
 
 from kmodels import data
 from kmodels.data.npz import write_npz
+from tests.tiny_data import KEYS, tiny_arrays, tiny_facts, use
 
 FACTS = tiny_facts()
 
@@ -83,7 +83,7 @@ def test_missing_arrays_are_named(tiny, tmp_path):
         data.load("mnist", folder=tmp_path, report=silent)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(cut=st.integers(0, 10_000), flip=st.none() | st.integers(0, 10_000))
 def test_a_cut_or_flipped_file_never_gives_other_data(tiny, tmp_path, cut, flip):
     write_npz(tmp_path / "mnist.npz", tiny_arrays())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_data import FakeNpm, idx_files, package, tiny_arrays, tiny_facts, use, write_gzipped, write_tarball
 
 from kmodels import data
 from kmodels.data import sources, tfds
@@ -15,6 +14,7 @@ from kmodels.data.catalog import CATALOG, TfdsSource
 from kmodels.data.errors import SourceUnavailable
 from kmodels.data.folder import data_folder
 from kmodels.data.npz import write_npz
+from tests.tiny_data import FakeNpm, idx_files, package, tiny_arrays, tiny_facts, use, write_gzipped, write_tarball
 
 
 def silent(line):

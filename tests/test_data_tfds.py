@@ -6,12 +6,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
-from tiny_data import idx_files, tiny_arrays, tiny_facts, use
 
 from kmodels import data
 from kmodels.data import reachable, tfds
 from kmodels.data.catalog import TfdsSource
 from kmodels.data.errors import SourceUnavailable
+from tests.tiny_data import idx_files, tiny_arrays, tiny_facts, use
 
 
 def silent(line):

@@ -1,5 +1,6 @@
-"""The shape of the package: public names load, files stay short, and names say what is inside."""
+"""The shape of the project: public names load, files stay short, and names say what is inside."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 import kmodels
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = [
-    path for folder in ("kmodels", "experiments", "tuning", "benchmarks") for path in (ROOT / folder).rglob("*.py")
-]
+FOLDERS = ("kmodels", "experiments", "tuning", "benchmarks", "tests")
+TO_SPLIT = ("test_rows.py", "test_verification.py")
+SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.name not in TO_SPLIT]
 
 
 @pytest.mark.parametrize("name", kmodels.__all__)
@@ -29,6 +30,13 @@ def test_another_name_is_an_attribute_error():
 def test_a_file_is_short_and_named_for_what_it_holds(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
     assert path.stem not in ("utils", "helpers", "base", "common", "misc")
+
+
+def test_what_tests_share_lies_in_no_test():
+    """A test imported from another is collected with it, and cannot be split or renamed alone."""
+    named = r"^ *(?:from|import) (?:tests\.)?(test_\w+)"
+    tests = (ROOT / "tests").glob("*.py")
+    assert [path.name for path in tests if re.search(named, path.read_text(encoding="utf-8"), re.MULTILINE)] == []
 
 
 def test_importing_the_package_loads_nothing_heavy():

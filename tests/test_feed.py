@@ -1,5 +1,6 @@
+"""Batches in the order and with the choices that were drawn, the same from both pipelines, and what is refused."""
+
 import dataclasses
-import itertools
 import os
 import subprocess
 import sys
@@ -8,43 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from kmodels.augment import Transform, apply, draw_epoch
+from kmodels.augment import Transform, draw_epoch
 from kmodels.data.feed import evaluation_feed, training_feed
+from tests.drawn_batches import CROP_AND_FLIP, IMAGES, LABELS, PART, PIPELINES, PLAIN, batches, expected_batches, feed
 
-PIPELINES = ["memory", "tfdata"]
-RNG = np.random.default_rng(0)
-IMAGES = RNG.integers(0, 256, (150, 10, 8, 3), dtype=np.uint8)
-LABELS = np.arange(150, dtype=np.int32)  # an image's label tells which it is
-PART = RNG.permutation(150)[:107]
-PLAIN = Transform(mean=(0.49, 0.48, 0.44), std=(0.25, 0.2, 0.26))
 # Leaves the grey levels themselves: what is equal in it is equal byte for byte.
 LEVELS = Transform(mean=(0.0,) * 3, std=(1 / 255,) * 3)
-CROP_AND_FLIP = dataclasses.replace(PLAIN, crop_padding=2, flip=True)
-
-
-def feed(pipeline, transform=PLAIN, **changes):
-    arguments = {"batch_size": 32, "drop_last": False, "seed": 3, "fold": 1, "epochs": 4, **changes}
-    return training_feed(pipeline, IMAGES, LABELS, PART, transform, **arguments)
-
-
-def batches(feed, epochs=1, skip=0):
-    """Batches of some epochs as NumPy arrays."""
-    steps = feed.steps_per_epoch
-    taken = itertools.islice(iter(feed.x), skip * steps, (skip + epochs) * steps)
-    return [(np.asarray(images), np.asarray(labels)) for images, labels in taken]
-
-
-def expected_batches(transform, epochs, *, seed=3, fold=1, batch_size=32, drop_last=False):
-    """The same batches made by hand from the draws."""
-    made = []
-    for epoch in epochs:
-        draws = draw_epoch(len(PART), transform, seed=seed, fold=fold, epoch=epoch)
-        for start in range(0, len(PART), batch_size):
-            part = draws.part(start, start + batch_size)
-            if not drop_last or len(part.order) == batch_size:
-                chosen = PART[part.order]
-                made.append((apply(IMAGES[chosen], part, transform), LABELS[chosen]))
-    return made
 
 
 def assert_same(left, right):
@@ -140,94 +110,12 @@ def test_labels_may_be_one_hot(pipeline):
     np.testing.assert_array_equal(batches(made)[2][1], one_hot[PART[order[100:]]])
 
 
-# Inside Keras
-
-
-def compiled_model():
-    """Any other batches, or the same in another order, leave it with other weights."""
-    model = keras.Sequential(
-        [
-            keras.Input((10, 8, 3)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(150, kernel_initializer="zeros"),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=keras.optimizers.SGD(0.05), loss=loss, metrics=["accuracy"])
-    return model
-
-
-def weights_after(transform, epochs, **changes):
-    """Weights after steps on batches made by hand."""
-    model = compiled_model()
-    for images, labels in expected_batches(transform, epochs, **changes):
-        model.train_on_batch(images, labels)
-    return model.get_weights()
-
-
-def assert_close(left, right):
-    for a, b in zip(left, right, strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
-
-
-@pytest.mark.backend
-@pytest.mark.parametrize("drop_last", [False, True])
-@pytest.mark.parametrize("pipeline", PIPELINES)
-def test_fit_trains_on_the_drawn_epochs_and_goes_on_where_it_stopped(pipeline, drop_last):
-    model = compiled_model()
-    held = evaluation_feed(pipeline, IMAGES, LABELS, np.arange(20), PLAIN, batch_size=15)
-    first = feed(pipeline, CROP_AND_FLIP, drop_last=drop_last, epochs=2)
-    arguments = {"steps_per_epoch": first.steps_per_epoch, "shuffle": False, "verbose": 0}
-    history = model.fit(first.x, epochs=2, validation_data=held.x, **arguments).history
-    assert len(history["loss"]) == len(history["val_loss"]) == 2
-    after_two = weights_after(CROP_AND_FLIP, [0, 1], drop_last=drop_last)
-    assert_close(model.get_weights(), after_two)
-    assert np.abs(weights_after(CROP_AND_FLIP, [1, 0], drop_last=drop_last)[0] - after_two[0]).max() > 1e-4
-
-    # Keras looks at a batch before it trains a model that is not built, and does not for one that is.
-    rest = feed(pipeline, CROP_AND_FLIP, drop_last=drop_last, epochs=3, first_epoch=2)
-    model.fit(rest.x, epochs=3, initial_epoch=2, **arguments)
-    assert_close(model.get_weights(), weights_after(CROP_AND_FLIP, [0, 1, 2], drop_last=drop_last))
-
-
-@pytest.mark.backend
-@pytest.mark.parametrize("pipeline", PIPELINES)
-def test_an_epoch_may_be_a_single_step(pipeline):
-    model = compiled_model()
-    only = feed(pipeline, CROP_AND_FLIP, batch_size=200, epochs=1)
-    assert only.steps_per_epoch == 1
-    model.fit(only.x, steps_per_epoch=1, epochs=1, shuffle=False, verbose=0)
-    assert_close(model.get_weights(), weights_after(CROP_AND_FLIP, [0], batch_size=200))
-
-
 @pytest.mark.parametrize("pipeline", PIPELINES)
 def test_a_feed_may_be_read_one_epoch_ahead_and_no_further(pipeline):
     made = feed(pipeline, epochs=2)
     assert len(batches(made, skip=2)) == made.steps_per_epoch
     with pytest.raises(Exception, match="steps_per_epoch: expected fit"):
         batches(made, skip=3)
-
-
-@pytest.mark.backend
-@pytest.mark.parametrize("pipeline", PIPELINES)
-def test_fit_without_steps_per_epoch_is_an_error(pipeline):
-    made = feed(pipeline, epochs=2)
-    with pytest.raises(Exception, match="steps_per_epoch: expected fit"):
-        compiled_model().fit(made.x, epochs=2, shuffle=False, verbose=0)
-
-
-@pytest.mark.backend
-@pytest.mark.parametrize("pipeline", PIPELINES)
-def test_evaluate_and_predict_take_an_evaluation_feed(pipeline):
-    model = compiled_model()
-    model.set_weights([RNG.normal(size=weights.shape).astype(np.float32) for weights in model.get_weights()])
-    made = evaluation_feed(pipeline, IMAGES, LABELS, PART, PLAIN, batch_size=40)
-    logits = model.predict(made.x, verbose=0)
-    direct = model.predict_on_batch(apply(IMAGES[PART], None, PLAIN))
-    np.testing.assert_allclose(logits, direct, rtol=0, atol=1e-3)
-    accuracy = float(np.mean(logits.argmax(axis=1) == LABELS[PART]))
-    for steps in (None, made.steps_per_epoch):
-        assert model.evaluate(made.x, steps=steps, verbose=0, return_dict=True)["accuracy"] == pytest.approx(accuracy)
 
 
 # What is imported

@@ -109,7 +109,7 @@ def test_a_bad_array_is_refused_by_name(image, message):
 SIZES = st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(arrays(np.uint8, SIZES), st.integers(9, 12))
 def test_smaller_pictures_become_what_training_makes_of_them(images, size):
     shape = (size, size, images.shape[3])
@@ -117,7 +117,7 @@ def test_smaller_pictures_become_what_training_makes_of_them(images, size):
     np.testing.assert_array_equal(fit(images, shape, "bilinear"), resize_bilinear(images, size))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     arrays(np.uint8, SIZES),
     st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3])),
@@ -148,7 +148,7 @@ def test_shrinking_averages_over_all_pixels():
     assert np.abs(found.astype(int) - 50).max() <= 6
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(arrays(np.uint8, (1, 3, 3, 1)))
 def test_grey_to_colour_and_back_is_the_same(images):
     colour = fit(images, (3, 3, 3))

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_registry import PARAMETERS
 
 from kmodels.__main__ import cited, run_command
 from kmodels.models import MODELS, build, count_macs, size_of, with_normalization
 from kmodels.models.initial_weights import initialize
+from tests.network_sizes import PARAMETERS
 
 ROOT = Path(__file__).resolve().parents[1]
 

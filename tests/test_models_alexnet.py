@@ -1,11 +1,11 @@
 import keras
 import numpy as np
 import pytest
-from equality import check_inference, check_training, copy_weights, images, only_torch, randomize
-from twins.alexnet import alexnet as twin_alexnet
-from twins.weights import draw_weights
 
 from kmodels.models.alexnet import alexnet
+from tests.equality import check_inference, check_training, copy_weights, images, only_torch, randomize
+from tests.twins.alexnet import alexnet as twin_alexnet
+from tests.twins.weights import draw_weights
 
 as_array = keras.ops.convert_to_numpy
 

@@ -1,11 +1,11 @@
 import keras
 import numpy as np
 import pytest
-from equality import check_inference, check_training, copy_weights, images, only_torch, randomize
-from twins.convnet import MyConvNet
-from twins.weights import draw_weights
 
 from kmodels.models.convnet import convnet
+from tests.equality import check_inference, check_training, copy_weights, images, only_torch, randomize
+from tests.twins.convnet import MyConvNet
+from tests.twins.weights import draw_weights
 
 
 @pytest.fixture

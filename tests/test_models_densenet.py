@@ -2,7 +2,12 @@ import keras
 import numpy as np
 import pytest
 import torch
-from equality import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kmodels.models import build
+from kmodels.models.densenet import densenet
+from tests.equality import (
     check_blocks,
     check_inference,
     check_training,
@@ -12,13 +17,8 @@ from equality import (
     only_torch,
     randomize,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from twins.densenet import BottleneckLayer, DenseNetBC, SimpleDenseNet, blocks
-from twins.weights import draw_weights
-
-from kmodels.models import build
-from kmodels.models.densenet import densenet
+from tests.twins.densenet import BottleneckLayer, DenseNetBC, SimpleDenseNet, blocks
+from tests.twins.weights import draw_weights
 
 TWINS = {
     "densenet_d": SimpleDenseNet,
@@ -91,7 +91,7 @@ def test_the_first_dense_block_of_report_d_sees_8x8_and_the_repaired_one_32x32()
     assert build("densenet_d_small_stem").get_layer("block1_layer1_concat").output.shape[1:3] == (32, 32)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     blocks=st.lists(st.just(1), min_size=1, max_size=4),
     stride=st.integers(1, 3),

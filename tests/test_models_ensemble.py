@@ -2,23 +2,24 @@ import keras
 import numpy as np
 import pytest
 import torch
-from equality import check_inference, check_training, copy_weights, images, in_order, only_torch, randomize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax, softmax
-from twin_steps import nchw
-from twins.alexnet import alexnet as twin_alexnet
-from twins.convnet import MyConvNet
-from twins.ensemble import AverageNet
-from twins.lenet import lenet as twin_lenet
-from twins.plain_net import Net
-from twins.resnet import BasicBlock, ResNet, modules
-from twins.weights import draw_weights
 
 from kmodels.models import average_net, build, ensemble
 from kmodels.models.ensemble import CombineLogits
 from kmodels.models.initial_weights import initialize, layer_paths
+from tests.equality import check_inference, check_training, copy_weights, images, in_order, only_torch, randomize
+from tests.twin_steps import nchw
+from tests.twins.alexnet import alexnet as twin_alexnet
+from tests.twins.convnet import MyConvNet
+from tests.twins.ensemble import AverageNet
+from tests.twins.lenet import lenet as twin_lenet
+from tests.twins.plain_net import Net
+from tests.twins.resnet import BasicBlock, ResNet
+from tests.twins.resnet_layers import modules
+from tests.twins.weights import draw_weights
 
 RULES = ["mean_logits", "mean_probabilities", "majority"]
 as_array = keras.ops.convert_to_numpy
@@ -96,7 +97,7 @@ LOGITS = st.floats(-50, 50, width=32, allow_subnormal=False)
 
 
 @pytest.mark.backend
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from(SHAPES).flatmap(lambda s: arrays("float32", s, elements=LOGITS)))
 def test_rules_are_what_they_are_called(logits):
     logits = logits + np.float32(0.0)  # no -0.0, which JAX and TensorFlow hold to be less than 0.0

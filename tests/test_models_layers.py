@@ -14,7 +14,7 @@ def normalized_by_torch(x, size, alpha, beta, k):
 
 
 @pytest.mark.backend
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     shape=st.sampled_from([(2, 3, 4, 1), (1, 1, 2, 5), (3, 2, 1, 12)]),  # few, as JAX compiles for each
     size=st.integers(1, 9),

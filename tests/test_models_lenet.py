@@ -1,10 +1,10 @@
 import keras
 import pytest
-from equality import check_inference, check_training, copy_weights, images, only_torch
-from twins.lenet import lenet as twin_lenet
-from twins.weights import draw_weights
 
 from kmodels.models.lenet import lenet
+from tests.equality import check_inference, check_training, copy_weights, images, only_torch
+from tests.twins.lenet import lenet as twin_lenet
+from tests.twins.weights import draw_weights
 
 
 @pytest.fixture(params=[1, 3], ids=["1 channel", "3 channels"])

@@ -1,9 +1,9 @@
 import pytest
-from equality import check_inference, check_training, copy_weights, images, only_torch
-from twins.plain_net import Net
-from twins.weights import draw_weights
 
 from kmodels.models.plain_net import plain_net
+from tests.equality import check_inference, check_training, copy_weights, images, only_torch
+from tests.twins.plain_net import Net
+from tests.twins.weights import draw_weights
 
 
 @pytest.fixture

@@ -2,7 +2,13 @@ import keras
 import numpy as np
 import pytest
 import torch
-from equality import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from kmodels.models import build, resnet
+from kmodels.models.blocks import max_pool
+from tests.equality import (
     check_blocks,
     check_inference,
     check_training,
@@ -12,13 +18,8 @@ from equality import (
     randomize,
     relative,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
-from twins import resnet as twins
-
-from kmodels.models import build, resnet
-from kmodels.models.blocks import max_pool
+from tests.twins import resnet as twins
+from tests.twins import resnet_layers
 
 A, SMALL = (64, 64, 3), (16, 16, 3)
 BASIC, BOTTLENECK, STRIDE_ON_3X3 = twins.BasicBlock, twins.Bottleneck, twins.StrideOn3x3
@@ -90,7 +91,7 @@ def pair(name):
     torch.manual_seed(0)
     model, twin = build(name, shape, 10, **changes), make_twin()
     randomize(twin, seed=0)
-    modules = twins.modules(model, twin)
+    modules = resnet_layers.modules(model, twin)
     copy_weights(model, twin, modules)
     return model, twin, modules
 
@@ -119,7 +120,7 @@ def test_is_its_twin_though_deep(name):
     model, twin, modules = pair(name)
     x = images(4, model.input_shape[1:])
     check_inference(model, twin, x[:2])
-    check_blocks(model, twin, x, twins.blocks(model, twin), modules)
+    check_blocks(model, twin, x, resnet_layers.blocks(model, twin), modules)
     check_training(model, twin, x, modules)
     with torch.no_grad():
         for block in twin.modules():
@@ -135,7 +136,7 @@ def test_wide_resnet_is_its_twin_at_full_size():
     torch.manual_seed(0)
     model, twin = build("wide_resnet28_10", SMALL, 10), twins.WideResNet(28, 10)
     randomize(twin, seed=0)
-    modules = twins.modules(model, twin)
+    modules = resnet_layers.modules(model, twin)
     copy_weights(model, twin, modules)
     x = images(4, SMALL)
     check_inference(model, twin, x)
@@ -155,7 +156,7 @@ def test_running_variance_is_the_biased_one_where_pytorch_takes_the_unbiased():
 
 
 @pytest.mark.backend
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(height=st.integers(3, 17), width=st.integers(3, 17), ceil_mode=st.booleans(), seed=st.integers(0, 99))
 def test_max_pool_has_pytorchs_padding_and_rounding(height, width, ceil_mode, seed):
     padding = 0 if ceil_mode else 1

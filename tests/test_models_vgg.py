@@ -1,13 +1,13 @@
 import keras
 import numpy as np
 import pytest
-from equality import check_inference, check_training, copy_weights, images, only_torch, randomize
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twins.vgg import VGG
-from twins.weights import draw_weights
 
 from kmodels.models.vgg import CONFIGURATIONS, vgg
+from tests.equality import check_inference, check_training, copy_weights, images, only_torch, randomize
+from tests.twins.vgg import VGG
+from tests.twins.weights import draw_weights
 
 
 def pair(configuration, normalize=True, squeeze_excite_after=None, seed=0):
@@ -101,7 +101,7 @@ def test_dropout_acts_behind_the_hidden_dense_layers_in_training_mode_only():
     assert (dropped[0] != dropped[1]).any()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(height=st.integers(32, 100), width=st.integers(32, 100))
 def test_five_poolings_halve_any_size_that_is_let_in(height, width):
     model = vgg((height, width, 1), 2, configuration="A", normalize=False)

@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from page_reader import Page
-from test_registry import CHEAP, PARAMETERS
 
 from kmodels import site
 from kmodels.__main__ import run_command
 from kmodels.models import MODELS, build, count_macs
 from kmodels.models.outline import outline, stages
 from kmodels.site.networks import networks
+from tests.network_sizes import CHEAP, PARAMETERS
+from tests.page_reader import Page
 
 STALE = "stale: python -m kmodels models --json kmodels/site/networks.json"
 FOUND = {network.name: network for network in networks()}

@@ -4,13 +4,14 @@ import dataclasses
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated_runs import run
 
 from kmodels.report.observation_plots import FIGURES, alt_text, draw, render, write_observation_figures
 from kmodels.spec.experiment import Experiment, Recipe, Split
+from tests.simulated_runs import run
 
 CELLS = ("ResNet, 14 layers", "without shortcuts, 14 layers", "SE-ResNet")
 EXPERIMENT = Experiment(
@@ -116,14 +117,14 @@ def test_the_figure_is_told_in_words_inside_the_file(name):
 
 def test_the_same_runs_give_the_same_bytes_in_another_process(tmp_path):
     script = (
-        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from test_observation_plots import *\n"
+        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from tests.test_observation_plots import *\n"
         "write_observation_figures(EXPERIMENT, RUNS, pathlib.Path(sys.argv[2]))\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert not {'keras', 'torch'} & set(sys.modules)"
     )
-    here = str(__file__).rpartition("test_observation_plots")[0]
+    root = str(Path(__file__).resolve().parents[1])
     (tmp_path / "matplotlibrc").write_text("font.size: 30\naxes.facecolor: red\n")
-    subprocess.run([sys.executable, "-c", script, here, str(tmp_path)], check=True, cwd=tmp_path)
+    subprocess.run([sys.executable, "-c", script, root, str(tmp_path)], check=True, cwd=tmp_path)
     for name in FIGURES:
         for kind, content in render(name, EXPERIMENT, RUNS).items():
             assert (tmp_path / f"D-gradients-{name.replace('_', '-')}.{kind}").read_bytes() == content

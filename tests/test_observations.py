@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_runs import run
 
 from kmodels.results.fields import check_fields
 from kmodels.spec.observations import gradient_ratio, is_observations, rounded
+from tests.simulated_runs import run
 
 NORMS = {"layers": ["stem", "conv", "logits"], "kernel_sizes": [3, 3, 0], "norms": [[0.1, 0.2, 0.3], [0.1, None, 0.3]]}
 GATES = {

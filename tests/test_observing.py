@@ -4,8 +4,6 @@ import keras
 import numpy as np
 import pytest
 import torch
-from equality import only_torch
-from twins.lenet import lenet as twin_lenet
 
 from kmodels import augment, data
 from kmodels.models import build
@@ -17,7 +15,9 @@ from kmodels.training.network import build_model
 from kmodels.training.observing import gate_statistics, observers
 from kmodels.training.task_data import TaskData
 from kmodels.training.train import train
+from tests.equality import only_torch
 from tests.tiny_experiment import task
+from tests.twins.lenet import lenet as twin_lenet
 
 NETWORK = {  # batch normalisation, shortcuts, gates: a residual network of three blocks, and dropout before its end
     "model": "resnet14_d",

@@ -2,10 +2,10 @@
 
 import keras
 import numpy as np
-import prepared_networks
 import pytest
 
 from kmodels.models import ensemble
+from tests import prepared_networks
 
 pytest.importorskip("onnx", reason="onnx is not installed: pip install kmodels[onnx]")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed: pip install kmodels[onnx]")

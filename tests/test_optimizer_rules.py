@@ -125,7 +125,7 @@ def test_optimizers_are_followed_to_the_bit(case, record):
     assert_equal(as_recorded(*case, gradients, record=record), as_keras_does(*case, gradients))
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(
     st.floats(1e-4, 0.1),
     st.floats(0.0, 0.99),

@@ -92,7 +92,7 @@ def asked(draw):
     return kind, options
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(asked(), st.floats(1e-4, 0.05), st.integers(0, 1000))
 def test_twenty_five_steps_are_those_of_torch_optim(asked, rate, seed):
     kind, options = asked

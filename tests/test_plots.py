@@ -3,12 +3,13 @@ import itertools
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated_runs import EXPERIMENT, run, seeds
 
 from kmodels.report.plots import PANELS, alt_text, average, draw, fingerprint, render, write_figures
+from tests.simulated_runs import EXPERIMENT, run, seeds
 
 ZERO, FIFTH, HALF, REPAIRED = EXPERIMENT.all_cells()
 RUNS = {ZERO: seeds([[0.9, 0.92], [0.91, 0.93]]), REPAIRED: seeds([0.8], REPAIRED)}
@@ -69,13 +70,13 @@ def test_nothing_overlaps():
 
 def test_the_same_input_gives_the_same_bytes_in_another_process(tmp_path):
     script = (  # pyplot holds figures and settings for the whole process: a library must not touch it
-        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from test_plots import *\n"
+        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); from tests.test_plots import *\n"
         "write_figures(EXPERIMENT, RUNS, pathlib.Path(sys.argv[2]), folds=2)\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
-    here = str(__file__).rpartition("test_plots")[0]
+    root = str(Path(__file__).resolve().parents[1])
     (tmp_path / "matplotlibrc").write_text("font.size: 30\naxes.facecolor: red\n")  # a user's taste must not matter
-    subprocess.run([sys.executable, "-c", script, here, str(tmp_path)], check=True, cwd=tmp_path)
+    subprocess.run([sys.executable, "-c", script, root, str(tmp_path)], check=True, cwd=tmp_path)
     files = render(EXPERIMENT, RUNS, folds=2)
     assert {kind: (tmp_path / f"A-dropout.{kind}").read_bytes() for kind in files} == files
 

@@ -80,7 +80,7 @@ def case(changes, channels=3):
 
 
 @BOTH
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(cases())
 def test_the_bytes_are_those_of_numpy(prepare, case):
     transform, images, seed = case
@@ -91,7 +91,7 @@ def test_the_bytes_are_those_of_numpy(prepare, case):
 
 
 @BOTH
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(cases())
 def test_without_choices_nothing_is_augmented(prepare, case):
     transform, images, _ = case

@@ -7,115 +7,19 @@ import keras
 import numpy as np
 import pytest
 import torch
-from equality import images, only_torch
 from torch.utils.flop_counter import FlopCounterMode
-from twin_steps import labels
-from twins import resnet as twins
-from twins.alexnet import alexnet as twin_alexnet
-from twins.vgg import VGG
 
 from kmodels.models import MODELS, Preset, build, ensemble, initial_weights
 from kmodels.models.macs import count_macs
+from tests.equality import images, only_torch
+from tests.network_sizes import CHEAP, PARAMETERS, PRINTED_GIGAMACS
+from tests.prepared_networks import SHAPES
+from tests.twin_steps import labels
+from tests.twins import resnet as twins
+from tests.twins.alexnet import alexnet as twin_alexnet
+from tests.twins.vgg import VGG
 
-# trainable parameters, running statistics
-PARAMETERS = {
-    "lenet": (83_126, 0),
-    "alexnet": (46_787_978, 0),
-    "alexnet_bn": (46_807_114, 19_136),
-    "average_net": (46_787_978 + 11_181_642, 9_600),
-    "vgg11": (9_225_610, 0),
-    "vgg11_lrn": (9_225_610, 0),
-    "vgg13": (9_410_122, 0),
-    "vgg16_1x1": (10_001_226, 0),
-    "vgg16": (14_719_818, 0),
-    "vgg19": (20_029_514, 0),
-    "vgg11_bn": (9_231_114, 5_504),
-    "vgg13_bn": (9_416_010, 5_888),
-    "vgg16_1x1_bn": (10_009_674, 8_448),
-    "vgg16_bn": (14_728_266, 8_448),
-    "vgg19_bn": (20_040_522, 11_008),
-    "se_vgg16_conv": (14_959_058, 8_448),
-    "se_vgg16_stage": (14_806_118, 8_448),
-    "convnet": (5_070_832, 384),
-    "plain_net": (62_006, 0),
-    "densenet_d": (130_602, 2_280),
-    "densenet_d_small_stem": (122_922, 2_280),
-    "densenet121": (6_956_298, 83_520),
-    "densenet_bc_100_12": (769_162, 23_988),
-    "resnet18_a": (11_181_642, 9_600),
-    "resnet34_a": (21_289_802, 17_024),
-    "resnet50_a": (23_528_522, 53_120),
-    "resnet101_a": (42_520_650, 105_344),
-    "resnet152_a": (58_164_298, 151_424),
-    "resnet18": (11_173_962, 9_600),
-    "resnet34": (21_282_122, 17_024),
-    "resnet50": (23_520_842, 53_120),
-    "resnet101": (42_512_970, 105_344),
-    "resnet152": (58_156_618, 151_424),
-    "se_resnet18": (11_263_042, 9_600),
-    "resnet18_pooled": (11_173_962, 9_600),
-    "resnet18_flatten": (11_250_762, 9_600),
-    "resnet14_d": (175_258, 1_120),
-    "plain14_d": (172_506, 928),
-    "se_resnet14_d": (176_840, 1_120),
-    "resnet18_e": (11_174_026, 9_600),
-    "resnet18_e_no_stem_bn": (11_173_898, 9_472),
-    "resnet18_e_large_stem": (11_181_706, 9_600),
-    "resnet26_e": (17_444_746, 13_440),
-    "resnet34_e": (23_715_466, 17_280),
-    "resnet20": (269_722, 1_376),
-    "resnet32": (464_154, 2_272),
-    "resnet56": (853_018, 4_064),
-    "resnet110": (1_727_962, 8_096),
-    "se_resnet20": (272_095, 1_376),
-    "se_resnet56": (860_137, 4_064),
-    "se_resnet110": (1_742_200, 8_096),
-    "wide_resnet28_10": (36_479_194, 17_952),
-    "resnet18_imagenet": (11_689_512, 9_600),
-    "resnet34_imagenet": (21_797_672, 17_024),
-    "resnet50_imagenet": (25_557_032, 53_120),
-    "resnet101_imagenet": (44_549_160, 105_344),
-    "resnet152_imagenet": (60_192_808, 151_424),
-    "alexnet_imagenet": (61_100_840, 0),
-    "vgg11_bn_imagenet": (132_868_840, 5_504),
-    "vgg13_bn_imagenet": (133_053_736, 5_888),
-    "vgg16_bn_imagenet": (138_365_992, 8_448),
-    "vgg19_bn_imagenet": (143_678_248, 11_008),
-    "densenet121_imagenet": (7_978_856, 83_648),
-}
-
-# billions of multiply-accumulates an image, as the papers and torchvision's documentation print them
-PRINTED_GIGAMACS = {
-    "resnet18_a": 1.8,
-    "resnet34_a": 3.6,
-    "resnet50_a": 3.8,
-    "resnet101_a": 7.6,
-    "resnet152_a": 11.3,
-    "resnet18_imagenet": 1.81,
-    "resnet34_imagenet": 3.66,
-    "resnet50_imagenet": 4.09,
-    "resnet101_imagenet": 7.80,
-    "resnet152_imagenet": 11.51,
-    "alexnet_imagenet": 0.71,
-    "vgg11_bn_imagenet": 7.61,
-    "vgg13_bn_imagenet": 11.31,
-    "vgg16_bn_imagenet": 15.47,
-    "vgg19_bn_imagenet": 19.63,
-    "densenet121_imagenet": 2.83,
-    "wide_resnet28_10": 5.2,
-}
-
-# the smallest images that the networks take; 8x8 for the others
-SMALL = {
-    "resnet18_pooled": (16, 16, 3),
-    **{name: (32, 32, 3) for name in MODELS if "vgg" in name or name.endswith(("_a", "_imagenet"))},
-    **dict.fromkeys(("lenet", "plain_net", "densenet_d", "resnet18_e_large_stem"), (32, 32, 3)),
-    **dict.fromkeys(("alexnet", "alexnet_bn", "average_net", "alexnet_imagenet"), (67, 67, 3)),
-    "convnet": (28, 28, 1),
-}
-
-# one network of each structure for every run; the others under `slow`, as are float16's slow convolutions on a CPU
-CHEAP = ("lenet", "alexnet_bn", "convnet", "plain_net", "densenet_d", "se_resnet14_d", "plain14_d", "resnet20")
+# the others under `slow`, as are float16's slow convolutions on a CPU of all that are not cheap
 QUICK = (*CHEAP, "vgg11_lrn", "vgg11_bn", "se_vgg16_stage", "resnet18_a", "resnet18_pooled", "resnet18_flatten")
 
 
@@ -128,7 +32,7 @@ HUGE = {name for name in MODELS if name.startswith("vgg") and name.endswith("_im
 
 
 def small(name, **kwargs):
-    model = build(name, SMALL.get(name, (8, 8, 3)), **kwargs)
+    model = build(name, SHAPES.get(name, (8, 8, 3)), **kwargs)
     initial_weights.initialize(model, seed=0)
     return model, images(2, model.input_shape[1:])
 

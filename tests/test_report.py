@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from simulated_runs import EXPERIMENT, run, seeds
 
 from kmodels.report import document
 from kmodels.report.tables import Table, to_markdown, to_rich
@@ -14,6 +13,7 @@ from kmodels.report.wording import number, ours, reported
 from kmodels.spec.claims import MEASURES, Claim, Reported, Row
 from kmodels.spec.experiment import Experiment, Split
 from kmodels.stats.inference import Estimate
+from tests.simulated_runs import EXPERIMENT, run, seeds
 
 COMMAND = "python experiments/ablation_dropout.py --protocol report"
 ZERO, FIFTH, HALF, REPAIRED = EXPERIMENT.all_cells()

@@ -1,12 +1,7 @@
 """All scripts through one queue: every run once, within the time given, in parts, and on after any end."""
 
-import os
 import re
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,39 +9,8 @@ from kmodels.results.runs import load_runs
 from kmodels.running import reproduction, runner, timing
 from kmodels.training.task_data import key_of
 from kmodels.training.train import train
-from tests.tiny_experiment import task
-
-ROOT = Path(__file__).resolve().parents[1]
-DROPOUT = """
-from dataclasses import replace
-from tests import tiny_experiment
-
-ONE = replace(tiny_experiment.TINY, name="A-one", quick={"epochs": EPOCHS})
-LONG = replace(tiny_experiment.TINY, name="A-long", quick=None)
-"""
-HEAD = """
-from dataclasses import replace
-from tests import tiny_experiment
-
-HEADS = {"softmax": {"head": "softmax"}, "logits": {}}
-TWO = replace(tiny_experiment.TINY, name="A-two", cells=HEADS, rows=[], claims=[], quick={"epochs": EPOCHS})
-"""
-REPRODUCE = """
-from pathlib import Path
-from kmodels.running.reproduction import main
-
-if __name__ == "__main__":
-    main(Path(__file__).resolve().parent)
-"""
-QUICK_RUNS = 6  # two cells of A-one and one more of A-two, of two folds; A-two's other cell is A-one's first
-
-
-def scripts(folder, epochs=1):
-    folder.mkdir(parents=True)
-    (folder / "ablation_dropout.py").write_text(DROPOUT.replace("EPOCHS", str(epochs)))
-    (folder / "ablation_head.py").write_text(HEAD.replace("EPOCHS", str(epochs)))
-    (folder / "reproduce.py").write_text(REPRODUCE)
-    return folder
+from tests.tiny_experiment import run_files, task
+from tests.tiny_scripts import QUICK_RUNS, scripts
 
 
 @pytest.fixture
@@ -84,10 +48,6 @@ def call(folder, *argv):
     return reproduction.run_command(folder, [str(word) for word in argv])
 
 
-def run_files(folder):
-    return sorted(folder.glob("**/[0-9a-f]*.json"))
-
-
 def test_it_trains_all_once_and_nothing_the_second_time(experiments, capsys):
     assert call(experiments) == 0
     said = capsys.readouterr()
@@ -122,18 +82,6 @@ def test_the_list_shows_the_queue_and_trains_nothing(experiments, instant, capsy
     capsys.readouterr()
     call(experiments, "--list", "--protocol", "report", "--seeds", 1, "--folds", 1)
     assert capsys.readouterr().out.count(" done") == 3
-
-
-def test_the_real_list_is_there_at_once(tmp_path):
-    command = [sys.executable, "experiments/reproduce.py", "--list", "--protocol", "report", "--out", str(tmp_path)]
-    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1", "COLUMNS": "80"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "kmodels.running.plan" in loaded
-    assert not loaded & {"keras", "torch", "scipy", "ray", "matplotlib"}
-    *table, total = done.stdout.splitlines()
-    assert max(map(len, table)) <= 80
-    assert re.match(rf"{len(table) - 1} runs[:;]", total)
 
 
 def test_a_budget_ends_the_call_in_good_order(experiments, capsys):
@@ -227,6 +175,7 @@ def test_data_out_of_reach_cost_the_runs_that_need_them(experiments, instant, ca
     ("argv", "words"),
     [
         (["--seeds", "0"], "--seeds: expected an integer, 1 or more"),
+        (["--list", "--time-budget", "9m"], "--time-budget: expected without --list"),
         (["--time-budget", "9"], "--time-budget: expected a number above 0 with its unit"),
         (["--shard", "3/2"], "--shard: expected I/N with I from 1 to N"),
         (["--shard", "0/2"], "--shard: expected I/N"),
@@ -282,51 +231,3 @@ def test_an_interrupted_call_goes_on_with_the_next(experiments, instant, capsys,
     monkeypatch.setattr(runner, "train", at_once)
     assert call(experiments) == 0
     assert len(instant) == QUICK_RUNS
-
-
-@pytest.fixture
-def process(tmp_path):
-    """Starts the command as a process of its own, over runs that take seconds."""
-    folder = scripts(tmp_path / "slow" / "experiments", epochs=15)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KMODELS_DATA": str(tmp_path / "data")}
-
-    def start(*argv):
-        return subprocess.Popen(
-            [sys.executable, str(folder / "reproduce.py"), "--folds", "1", *argv],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    return start
-
-
-@pytest.mark.slow
-def test_a_killed_call_keeps_what_had_finished_and_the_next_trains_the_rest(process, tmp_path):
-    started, folder = process(), tmp_path / "slow" / "results"
-    deadline = time.monotonic() + 120
-    while not run_files(folder):
-        assert started.poll() is None, started.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    started.kill()
-    started.communicate(timeout=120)
-    before = {path: path.read_bytes() for path in run_files(folder)}
-    assert 1 <= len(before) < QUICK_RUNS // 2
-    again = process()
-    _, said = again.communicate(timeout=300)
-    assert again.returncode == 0, said
-    assert f"{QUICK_RUNS // 2 - len(before)} runs to train" in said
-    after = {path: path.read_bytes() for path in run_files(folder)}
-    assert len(after) == QUICK_RUNS // 2
-    assert {path: after[path] for path in before} == before
-
-
-@pytest.mark.slow
-def test_two_calls_at_once_train_nothing_twice(process, tmp_path):
-    calls = [process(), process()]
-    said = [started.communicate(timeout=300)[1] for started in calls]
-    assert [started.returncode for started in calls] == [0, 0], said
-    assert len(run_files(tmp_path / "slow" / "results")) == QUICK_RUNS // 2
-    assert sum(text.count("validation accuracy") for text in said) == QUICK_RUNS // 2

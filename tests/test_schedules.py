@@ -46,14 +46,14 @@ def assert_constant_inside_epochs(schedule, steps_per_epoch, expected):
         np.testing.assert_allclose(rates(schedule, steps), expected, rtol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(per_epoch, st.integers(1, 10), gammas)
 def test_steps_are_those_of_step_lr(steps_per_epoch, every, gamma):
     expected = torch_rates(lambda o: torch.optim.lr_scheduler.StepLR(o, every, gamma), 12)
     assert_constant_inside_epochs(StepLR(RATE, steps_per_epoch, every, gamma), steps_per_epoch, expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(per_epoch, st.sets(st.integers(1, 12), min_size=1), gammas)
 def test_milestones_are_those_of_multi_step_lr(steps_per_epoch, milestones, gamma):
     milestones = sorted(milestones)
@@ -61,14 +61,14 @@ def test_milestones_are_those_of_multi_step_lr(steps_per_epoch, milestones, gamm
     assert_constant_inside_epochs(MultiStepLR(RATE, steps_per_epoch, milestones, gamma), steps_per_epoch, expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(per_epoch, gammas)
 def test_the_exponential_decay_is_that_of_exponential_lr(steps_per_epoch, gamma):
     expected = torch_rates(lambda o: torch.optim.lr_scheduler.ExponentialLR(o, gamma), 10)
     assert_constant_inside_epochs(Exponential(RATE, steps_per_epoch, gamma), steps_per_epoch, expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(per_epoch, st.integers(1, 20), st.floats(0.0, 1.0))
 def test_epochs_start_with_the_rates_of_cosine_annealing_lr(steps_per_epoch, epochs, final):
     make = lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, epochs, eta_min=RATE * final)  # noqa: E731

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from simulated_results import simulated
-from simulated_runs import BASE
 
 from kmodels import cli
 from kmodels.results.runs import write_run
 from kmodels.spec.claims import Claim
 from kmodels.spec.declarations import Script
 from kmodels.spec.experiment import Experiment, Split
+from tests.simulated_results import simulated
+from tests.simulated_runs import BASE
 
 
 def experiment(name):

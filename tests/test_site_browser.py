@@ -5,8 +5,9 @@ import re
 import shutil
 
 import pytest
-from simulated_results import simulated
-from test_site import SCRIPTS, build, parsed
+
+from tests.simulated_results import simulated
+from tests.simulated_site import SCRIPTS, build, parsed
 
 pytestmark = [
     pytest.mark.slow,

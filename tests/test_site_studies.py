@@ -5,11 +5,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from page_reader import Page
 
 from kmodels import site
 from kmodels.report.tables import Table, to_markdown
 from kmodels.site.studies import declared_studies, found_studies, read_tables
+from tests.page_reader import Page
 
 TEXT = st.text(max_size=12).map(lambda text: " ".join(text.split()))
 TABLE = Table(

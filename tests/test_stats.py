@@ -7,7 +7,6 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_runs import seeds
 
 from kmodels.stats.inference import (
     Estimate,
@@ -20,6 +19,7 @@ from kmodels.stats.inference import (
     power,
     prediction_interval,
 )
+from tests.simulated_runs import seeds
 
 FRACTIONS = st.floats(0.0, 1.0)
 P_VALUES = st.lists(st.floats(0.0, 1.0), max_size=8)

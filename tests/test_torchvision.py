@@ -7,11 +7,19 @@ import sys
 import numpy as np
 import pytest
 import torch
-from equality import check_blocks, check_inference, check_training, images, only_torch, randomize, torchvision_models
 
 from kmodels.models import MODELS, build, from_torchvision
 from kmodels.models.torch_weights import assign
 from kmodels.models.torchvision import TORCHVISION, torchvision_modules
+from tests.equality import (
+    check_blocks,
+    check_inference,
+    check_training,
+    images,
+    only_torch,
+    randomize,
+    torchvision_models,
+)
 
 # VGG and AlexNet pool to a fixed size before their dense layers, which is nothing at 224 pixels only
 SIDE = {name: 224 if name.startswith(("vgg", "alexnet")) else 64 for name in TORCHVISION}

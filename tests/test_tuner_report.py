@@ -61,7 +61,7 @@ def test_in_a_terminal_of_80_columns_every_number_is_whole():
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(0.01, 1)), min_size=1, max_size=6), st.sampled_from(["max", "min"]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_trial_is_in_table_and_csv_and_the_best_is_first(means, direction):
     found = search(*(trial(n, mean) for n, mean in enumerate(means)), direction=direction, objective="loss")
     assert len(trial_table(found).rows) == len(means) == len(to_csv(found).splitlines()) - 1

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_runs import seeds
 
 from kmodels.spec.claims import MEASURES, Claim, Reported
 from kmodels.spec.declarations import load_scripts
 from kmodels.stats.inference import Sample, gather
 from kmodels.stats.verdicts import compare, judge_claims, judge_row
+from tests.simulated_runs import seeds
 
 ACCURACY, LOSS = MEASURES["validation_accuracy"], MEASURES["validation_loss"]
 PAIR = Claim(text="a beats b", best=["a", "b"])

@@ -7,7 +7,6 @@ import io
 import keras
 import numpy as np
 import pytest
-from tiny_experiment import BASE
 
 from kmodels import data
 from kmodels.results.runs import read_run, write_run
@@ -18,6 +17,7 @@ from kmodels.training.finished_run import named_weights
 from kmodels.training.many import train_many
 from kmodels.training.train import train
 from kmodels.verification.kept_weights import Evaluation, check_weights, evaluate_weights
+from tests.tiny_experiment import BASE
 
 LENET = Task(experiment="A-tiny", cell="c", protocol="report", recipe=BASE.change(epochs=1), seed=0, fold=1)
 

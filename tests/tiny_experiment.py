@@ -30,3 +30,8 @@ TINY = Experiment(
 
 def task(seed=0, fold=0, **changes):
     return Task(experiment="A-tiny", cell="c", protocol="quick", recipe=BASE.change(**changes), seed=seed, fold=fold)
+
+
+def run_files(folder):
+    """The files of all runs in a results folder."""
+    return sorted(folder.glob("**/[0-9a-f]*.json"))

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from kmodels import tuner
+from kmodels.crossval import validate
 from kmodels.crossval.result import FoldScore
 
 KINDS = ("RandomSearch", "BayesianOptimization", "Hyperband", "GridSearch")
@@ -76,6 +78,13 @@ def pretend_train(build, x, y, parts, training, *, seed, fold, keep_state=False,
         train_samples=1, held_samples=1, seconds=0.0,
     )  # fmt: skip
     return score, TrainingState(training.epochs, (), ()) if keep_state else None
+
+
+def without_training(monkeypatch):
+    """No training and no waiting for the disk: what is tested is the search."""
+    monkeypatch.setattr(validate, "train_fold", pretend_train)
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    monkeypatch.setattr("kmodels.tuner.trial.forgotten_models", nullcontext)
 
 
 def kill_at_write(number):

@@ -4,8 +4,6 @@ Where a listing breaks off (report A's forward pass, report D's ReLUs) or there 
 the paper that the report names.
 """
 
-import re
-
 import torch
 from torch import nn
 
@@ -260,43 +258,3 @@ class WideResNet(nn.Module):
         x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
         x = torch.relu(self.bn1(x))
         return self.fc(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
-
-
-def modules(model, twin):
-    """Returns the twin's module for each layer with weights: stage2_block1_conv1 -> layer2.0.conv1 and so on."""
-    stage = "lay" if hasattr(twin, "lay1") else "layer"
-    shortcut = "downsample" if isinstance(twin, ResNet | ResNetE) else "shortcut"
-    wide = isinstance(twin, WideResNet)
-    fixed = {"stem": "conv1", "stem_bn": "bn1", "last_bn": "bn1", "logits": "fc"}
-    parts = {
-        "shortcut": "shortcut" if wide else f"{shortcut}.0",
-        "shortcut_bn": f"{shortcut}.1",
-        "se_reduce": "se.fc1",
-        "se_expand": "se.fc2",
-        **{f"conv{i}": f"conv{i}" for i in (1, 2, 3)},
-        **{f"conv{i}_bn": f"bn{i + 1 if wide else i}" for i in (1, 2, 3)},
-        "bn1": "bn1",
-    }
-    pairs = {}
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        if layer.name in fixed:
-            pairs[layer.name] = fixed[layer.name]
-        else:
-            number, index, part = re.fullmatch(r"stage(\d)_block(\d+)_(\w+)", layer.name).groups()
-            pairs[layer.name] = f"{stage}{number}.{int(index) - 1}.{parts[part]}"
-    return pairs
-
-
-def blocks(model, twin):
-    """Returns (entering layer, last layer, twin's module) for every block, for `equality.check_blocks`."""
-    names = [layer.name for layer in model.layers]
-    entering = "stem_pool" if "stem_pool" in names else "stem_relu"
-    found = []
-    stage = "lay" if hasattr(twin, "lay1") else "layer"
-    for name in names:
-        if match := re.fullmatch(r"stage(\d)_block(\d+)_relu", name):
-            found.append((entering, name, f"{stage}{match[1]}.{int(match[2]) - 1}"))
-            entering = name
-    return found
