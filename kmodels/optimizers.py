@@ -160,15 +160,8 @@ class NAdam(MomentOptimizer):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, l2, weight_decay, global_clipnorm, **options)
         self.momentum_decay = momentum_decay
 
-    def build(self, variables: Sequence[Any]) -> None:
-        """Makes the optimizer's variables.
-
-        Args:
-            variables: the trainable variables.
-        """
-        if self.built:
-            return
-        super().build(variables)
+    def _add_slots(self, variables: Sequence[Any]) -> None:
+        super()._add_slots(variables)
         self._momentum_product = self.add_variable((), "ones", dtype="float32", name="momentum_product")
 
     def get_config(self) -> dict[str, Any]:
@@ -243,15 +236,7 @@ class SGD(PyTorchOptimizer):
         self.momentum = momentum
         self.nesterov = nesterov
 
-    def build(self, variables: Sequence[Any]) -> None:
-        """Makes the optimizer's variables.
-
-        Args:
-            variables: the trainable variables.
-        """
-        if self.built:
-            return
-        super().build(variables)
+    def _add_slots(self, variables: Sequence[Any]) -> None:
         self._buffers = self.add_optimizer_variables(variables, "momentum") if self.momentum else []
 
     def get_config(self) -> dict[str, Any]:

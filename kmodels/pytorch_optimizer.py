@@ -35,6 +35,20 @@ class PyTorchOptimizer(keras.optimizers.Optimizer):
         )
         self.l2 = l2
 
+    def build(self, variables: Sequence[Any]) -> None:
+        """Makes the optimizer's variables.
+
+        Args:
+            variables: the trainable variables.
+        """
+        if self.built:
+            return
+        super().build(variables)
+        self._add_slots(variables)
+
+    def _add_slots(self, variables: Sequence[Any]) -> None:
+        """Makes what the update keeps from step to step; nothing here."""
+
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that build this optimizer again."""
         return {**super().get_config(), "l2": self.l2}
@@ -97,15 +111,7 @@ class MomentOptimizer(PyTorchOptimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
 
-    def build(self, variables: Sequence[Any]) -> None:
-        """Makes the optimizer's variables.
-
-        Args:
-            variables: the trainable variables.
-        """
-        if self.built:
-            return
-        super().build(variables)
+    def _add_slots(self, variables: Sequence[Any]) -> None:
         self._momentums, self._velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
 
     def get_config(self) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
-from kmodels.torch_step.updates import UpdateRule, subtract_scaled
+from kmodels.torch_step.updates import Tensors, UpdateRule, subtract_scaled
 
 __all__ = ["RULES", "TorchAdamRule", "TorchNAdamRule", "TorchSGDRule"]
 
@@ -21,7 +22,7 @@ RULES: dict[type, type[UpdateRule]] = {}
 class _WithL2(UpdateRule):
     """L2 in the gradient, and PyTorch's clipping by the norm of all gradients."""
 
-    def clip(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
+    def clip(self, gradients: Tensors) -> Tensors:
         """Returns the gradients clipped by their common norm as PyTorch does, else as Keras does."""
         largest = self.optimizer.global_clipnorm
         if largest is None:
@@ -29,9 +30,7 @@ class _WithL2(UpdateRule):
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients, 2, torch.float32)))
         return list(torch._foreach_mul(gradients, torch.clamp(largest / (norm + 1e-6), max=1.0)))
 
-    def _penalised(
-        self, values: list[torch.Tensor], gradients: list[torch.Tensor], decayed: list[bool]
-    ) -> list[torch.Tensor]:
+    def _penalised(self, values: Tensors, gradients: Tensors, decayed: list[bool]) -> Tensors:
         l2 = self.optimizer.l2
         if l2 == 0.0 or not any(decayed):
             return gradients
@@ -50,13 +49,7 @@ class TorchSGDRule(_WithL2):
         return ("_buffers",) if self.optimizer.momentum else ()
 
     def _update(
-        self,
-        values: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        slots: list[list[torch.Tensor]],
-        scalars: list[torch.Tensor],
-        step: torch.Tensor,
-        rate: torch.Tensor,
+        self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
         directions = gradients
         if slots:
@@ -69,9 +62,12 @@ class TorchSGDRule(_WithL2):
 
 
 class _WithMoments(_WithL2):
-    """The denominator that Adam and NAdam share."""
+    """The slots and the denominator that Adam and NAdam share."""
 
-    def _denominators(self, squares: list[torch.Tensor], step: torch.Tensor, size: torch.Tensor) -> list[torch.Tensor]:
+    def _lists(self) -> tuple[str, ...]:
+        return ("_momentums", "_velocities")
+
+    def _denominators(self, squares: Tensors, step: Tensor, size: Tensor) -> Tensors:
         """(√(square / correction) + epsilon) / size: the size divides here, which saves a pass over the values."""
         root = torch.sqrt(_bias_correction(self.optimizer.beta_2, step))
         denominators = list(torch._foreach_sqrt(squares))
@@ -86,17 +82,8 @@ class TorchAdamRule(_WithMoments):
 
     numbers = ("l2", "beta_1", "beta_2", "epsilon")
 
-    def _lists(self) -> tuple[str, ...]:
-        return ("_momentums", "_velocities")
-
     def _update(
-        self,
-        values: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        slots: list[list[torch.Tensor]],
-        scalars: list[torch.Tensor],
-        step: torch.Tensor,
-        rate: torch.Tensor,
+        self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
         beta_1, beta_2 = self.optimizer.beta_1, self.optimizer.beta_2
         means, squares = slots
@@ -110,20 +97,11 @@ class TorchNAdamRule(_WithMoments):
 
     numbers = ("l2", "beta_1", "beta_2", "epsilon", "momentum_decay")
 
-    def _lists(self) -> tuple[str, ...]:
-        return ("_momentums", "_velocities")
-
     def _scalars(self) -> tuple[str, ...]:
         return ("_momentum_product",)
 
     def _update(
-        self,
-        values: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        slots: list[list[torch.Tensor]],
-        scalars: list[torch.Tensor],
-        step: torch.Tensor,
-        rate: torch.Tensor,
+        self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
         means, squares = slots
         _move_moments(means, squares, gradients, self.optimizer.beta_1, self.optimizer.beta_2)
@@ -137,23 +115,17 @@ class TorchNAdamRule(_WithMoments):
         denominators = self._denominators(squares, step, rate * now)
         torch._foreach_addcdiv_(values, numerators, denominators, value=-1.0)
 
-    def _momentum(self, step: torch.Tensor) -> torch.Tensor:
+    def _momentum(self, step: Tensor) -> Tensor:
         exponent = step.to(torch.float32) * (self.optimizer.momentum_decay * math.log(0.96))
         return self.optimizer.beta_1 * (1.0 - 0.5 * torch.exp(exponent))
 
 
-def _bias_correction(beta: float, step: torch.Tensor) -> torch.Tensor:
+def _bias_correction(beta: float, step: Tensor) -> Tensor:
     """1 - beta^(step + 1) to the last digits of float32; -expm1(-inf) is 1 where beta is 0."""
     return -torch.expm1((step + 1).to(torch.float32) * (math.log(beta) if beta > 0.0 else -math.inf))
 
 
-def _move_moments(
-    means: list[torch.Tensor],
-    squares: list[torch.Tensor],
-    gradients: list[torch.Tensor],
-    beta_1: float,
-    beta_2: float,
-) -> None:
+def _move_moments(means: Tensors, squares: Tensors, gradients: Tensors, beta_1: float, beta_2: float) -> None:
     torch._foreach_lerp_(means, gradients, 1 - beta_1)
     torch._foreach_mul_(squares, beta_2)
     torch._foreach_addcmul_(squares, gradients, gradients, value=1 - beta_2)

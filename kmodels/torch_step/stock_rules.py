@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
-from kmodels.torch_step.updates import UpdateRule, subtract_scaled
+from kmodels.torch_step.updates import Tensors, UpdateRule, subtract_scaled
 
 __all__ = ["AdamRule", "NadamRule", "SGDRule"]
 
@@ -23,13 +24,7 @@ class SGDRule(UpdateRule):
         return ("momentums",) if self.optimizer.momentum != 0 else ()
 
     def _update(
-        self,
-        values: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        slots: list[list[torch.Tensor]],
-        scalars: list[torch.Tensor],
-        step: torch.Tensor,
-        rate: torch.Tensor,
+        self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
         momentum = self.optimizer.momentum
         if not slots:
@@ -54,13 +49,7 @@ class AdamRule(UpdateRule):
         return ("_momentums", "_velocities") + (("_velocity_hats",) if self.optimizer.amsgrad else ())
 
     def _update(
-        self,
-        values: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        slots: list[list[torch.Tensor]],
-        scalars: list[torch.Tensor],
-        step: torch.Tensor,
-        rate: torch.Tensor,
+        self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
         beta_1, beta_2 = self.optimizer.beta_1, self.optimizer.beta_2
         dtype = values[0].dtype
@@ -95,13 +84,7 @@ class NadamRule(UpdateRule):
         return ("_u_product",)
 
     def _update(
-        self,
-        values: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        slots: list[list[torch.Tensor]],
-        scalars: list[torch.Tensor],
-        step: torch.Tensor,
-        rate: torch.Tensor,
+        self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
         dtype = values[0].dtype
         now, following = (step + 1).to(dtype), (step + 2).to(dtype)
@@ -125,18 +108,12 @@ class NadamRule(UpdateRule):
         torch._foreach_sub_(values, steps)
 
 
-def _power(number: float, exponent: torch.Tensor) -> torch.Tensor:
+def _power(number: float, exponent: Tensor) -> Tensor:
     """The number rounded to the exponent's dtype first, as Keras does."""
     return torch.pow(torch.full_like(exponent, number), exponent)
 
 
-def _move_moments(
-    means: list[torch.Tensor],
-    squares: list[torch.Tensor],
-    gradients: list[torch.Tensor],
-    beta_1: float,
-    beta_2: float,
-) -> None:
+def _move_moments(means: Tensors, squares: Tensors, gradients: Tensors, beta_1: float, beta_2: float) -> None:
     torch._foreach_mul_(means, beta_1)
     torch._foreach_add_(means, gradients, alpha=1 - beta_1)
     torch._foreach_mul_(squares, beta_2)

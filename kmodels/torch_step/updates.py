@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 
 import keras
 import torch
+from torch import Tensor
 
 from kmodels.checks import require
 
-__all__ = ["UpdateRule", "subtract_scaled"]
+__all__ = ["Tensors", "UpdateRule", "subtract_scaled"]
+
+Tensors = list[Tensor]
 
 
 class UpdateRule(ABC):
@@ -45,11 +48,11 @@ class UpdateRule(ABC):
 
     def apply(
         self,
-        values: Sequence[torch.Tensor],
-        gradients: Sequence[torch.Tensor | None],
-        slots: Sequence[torch.Tensor],
-        step: torch.Tensor,
-        learning_rate: torch.Tensor,
+        values: Sequence[Tensor],
+        gradients: Sequence[Tensor | None],
+        slots: Sequence[Tensor],
+        step: Tensor,
+        learning_rate: Tensor,
     ) -> None:
         """Updates values and slots in place; gradients stay as they are.
 
@@ -83,7 +86,7 @@ class UpdateRule(ABC):
                 torch._foreach_mul_(shrunk, 1 - decay * learning_rate)
             self.update(used, chosen, present, slots, step, learning_rate)
 
-    def clip(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
+    def clip(self, gradients: Tensors) -> Tensors:
         """Returns the gradients clipped as the optimizer asks: Keras' own clipping, operation by operation."""
         norm, common, largest = self.optimizer.clipnorm, self.optimizer.global_clipnorm, self.optimizer.clipvalue
         if norm and norm > 0:
@@ -99,11 +102,11 @@ class UpdateRule(ABC):
     def update(
         self,
         used: Sequence[int],
-        values: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        slots: Sequence[torch.Tensor],
-        step: torch.Tensor,
-        learning_rate: torch.Tensor,
+        values: Tensors,
+        gradients: Tensors,
+        slots: Sequence[Tensor],
+        step: Tensor,
+        learning_rate: Tensor,
     ) -> None:
         """Updates some variables and their slots in place, after clipping and decoupled weight decay.
 
@@ -133,26 +136,18 @@ class UpdateRule(ABC):
     def _decayed(self) -> list[bool]:
         return [self.optimizer._use_weight_decay(variable) for variable in self.optimizer._trainable_variables]
 
-    def _penalised(
-        self, values: list[torch.Tensor], gradients: list[torch.Tensor], decayed: list[bool]
-    ) -> list[torch.Tensor]:
+    def _penalised(self, values: Tensors, gradients: Tensors, decayed: list[bool]) -> Tensors:
         """The gradients with those of a penalty on the values added; Keras' own optimizers have none."""
         return gradients
 
     @abstractmethod
     def _update(
-        self,
-        values: list[torch.Tensor],
-        gradients: list[torch.Tensor],
-        slots: list[list[torch.Tensor]],
-        scalars: list[torch.Tensor],
-        step: torch.Tensor,
-        rate: torch.Tensor,
+        self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
         """Updates values, slots and scalars in place, where every value has a gradient."""
 
 
-def subtract_scaled(values: list[torch.Tensor], directions: list[torch.Tensor], rate: torch.Tensor) -> None:
+def subtract_scaled(values: Tensors, directions: Tensors, rate: Tensor) -> None:
     """Subtracts directions times a rate of shape `()` from values, in place."""
     if values[0].device.type == "cpu":  # in one pass over memory
         torch._foreach_addcmul_(values, directions, [rate] * len(values), value=-1.0)
@@ -160,7 +155,7 @@ def subtract_scaled(values: list[torch.Tensor], directions: list[torch.Tensor], 
         torch._foreach_sub_(values, torch._foreach_mul(directions, rate))
 
 
-def _within_norm(gradient: torch.Tensor, norm: float) -> torch.Tensor:
+def _within_norm(gradient: Tensor, norm: float) -> Tensor:
     square = torch.sum(torch.square(gradient))
     length = torch.where(square > 0, torch.sqrt(torch.where(square > 0, square, torch.ones_like(square))), square)
     return gradient * norm / torch.clamp(length, min=norm)
