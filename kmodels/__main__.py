@@ -85,8 +85,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     what.add_argument("--all", action="store_true", help="every stored run")
     check.add_argument("--repaired", action="store_true", help="the repaired cells of the row's experiments as well")
     check.add_argument("--weights", action="store_true", help="evaluate the kept weights instead (needs Keras)")
-    check.add_argument("--experiments", type=Path, default=Path("experiments"), metavar="DIR", help="the scripts")
-    check.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="the run files")
+    check.add_argument("--experiments", type=Path, metavar="DIR", help="the scripts (default: experiments)")
+    check.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="the run files (default: results)"
+    )
     check.set_defaults(do=_verify)
 
     site = commands.add_parser(
@@ -169,11 +171,14 @@ def _verify(asked: argparse.Namespace) -> int:
 
     if asked.all and asked.repaired:
         raise WrongUse("argument --repaired: expected with a row, as --all checks every run")
+    if asked.all and asked.experiments is not None:
+        raise WrongUse("argument --experiments: expected with a row, as --all reads the run files alone")
     stored = rows.read_results(asked.results)
     if asked.all:
         found = rows.verify_all(stored)
     else:
-        found = rows.verify_row(asked.row, load_scripts(asked.experiments), stored, repaired=asked.repaired)
+        scripts = load_scripts(asked.experiments or Path("experiments"))
+        found = rows.verify_row(asked.row, scripts, stored, repaired=asked.repaired)
     if asked.weights:
         from kmodels.verification.kept_weights import check_weights
 

@@ -103,6 +103,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--report", action="store_true", help="tables and figures from results; train nothing")
     add("--list", action="store_true", help="experiments, cells, rows and claims; train nothing")
     asked = parser.parse_args(argv)
+    if asked.list:
+        for name in ("protocol", "seeds", "out", "report"):
+            if getattr(asked, name):
+                raise WrongUse(f"argument --{name}: expected without --list, which shows what the script declares")
     asked.backend = check_backend()
     check_kept_weights()
     asked.out = results_folder() if asked.out is None else asked.out

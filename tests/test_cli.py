@@ -161,6 +161,7 @@ def test_list_names_cells_rows_and_claims(capsys):
         (["--list", "--report"], "--report: expected without --list"),
         (["--list", "--protocol", "report"], "--protocol: expected without --list"),
         (["--list", "--seeds", "2"], "--seeds: expected without --list"),
+        (["--list", "--out", "results"], "--out: expected without --list"),
     ],
 )
 def test_a_wrong_value_costs_one_line_and_status_2(argv, words, capsys):

@@ -176,6 +176,7 @@ def test_data_out_of_reach_cost_the_runs_that_need_them(experiments, instant, ca
     [
         (["--seeds", "0"], "--seeds: expected an integer, 1 or more"),
         (["--list", "--time-budget", "9m"], "--time-budget: expected without --list"),
+        (["--list", "--pipeline", "tfdata"], "--pipeline: expected without --list"),
         (["--time-budget", "9"], "--time-budget: expected a number above 0 with its unit"),
         (["--shard", "3/2"], "--shard: expected I/N with I from 1 to N"),
         (["--shard", "0/2"], "--shard: expected I/N"),

@@ -407,7 +407,8 @@ def call(results, capsys):
     (scripts / "ablation_x.py").write_text(DECLARED)
 
     def run(*argv, folder=results):
-        status = run_command(["verify", *argv, "--experiments", str(scripts), "--results", str(folder)])
+        declared = [] if "--all" in argv else ["--experiments", str(scripts)]
+        status = run_command(["verify", *argv, *declared, "--results", str(folder)])
         said = capsys.readouterr()
         return status, said.out.splitlines(), said.err
 
@@ -449,6 +450,7 @@ def test_weights_do_not_hide_what_is_wrong_with_the_predictions(call, results, m
         ((), "one of the arguments ROW --all is required"),
         (("X-1.1", "--all"), "not allowed with argument"),
         (("--all", "--repaired"), "argument --repaired: expected with a row"),
+        (("--all", "--experiments", "none"), "argument --experiments: expected with a row"),
     ],
 )
 def test_a_wrong_use_costs_one_line(call, argv, message):

@@ -71,6 +71,10 @@ def parsed(folder: Path, argv: Sequence[str]) -> argparse.Namespace:
     asked.out = folder.parent / "results" if asked.out is None else asked.out
     if asked.out.exists() and not asked.out.is_dir():
         raise WrongUse(f"argument --out: expected a folder. Received: {str(asked.out)!r}")
+    if asked.list and asked.time_budget is not None:
+        raise WrongUse("argument --time-budget: expected without --list, which shows the queue whole")
+    if asked.list and asked.pipeline != "memory":
+        raise WrongUse("argument --pipeline: expected without --list, which trains nothing")
     if asked.ray is None and not (asked.cpus_per_run is None and asked.gpus_per_run is None):
         raise WrongUse("arguments --cpus-per-run, --gpus-per-run: expected with --ray alone")
     if asked.ray is not None and importlib.util.find_spec("ray") is None:
