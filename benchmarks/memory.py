@@ -21,7 +21,15 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def measure_memory(
-    case: str, settings: Settings, side: str, *, steps: int, images: int, threads: int, **variant: Any
+    case: str,
+    settings: Settings,
+    side: str,
+    *,
+    steps: int,
+    images: int,
+    threads: int,
+    compiler: bool = True,
+    **variant: Any,
 ) -> dict[str, int]:
     """Measures a side in a new process.
 
@@ -32,6 +40,7 @@ def measure_memory(
         steps: training steps.
         images: in memory.
         threads: of PyTorch.
+        compiler: import PyTorch's compiler first, whether this side's step is compiled or not.
         **variant: fields of the twin's variant.
 
     Returns:
@@ -44,6 +53,7 @@ def measure_memory(
         "steps": steps,
         "images": images,
         "threads": threads,
+        "compiler": compiler,
         "variant": variant,
     }
     command = [sys.executable, "-m", "benchmarks.memory", json.dumps(given)]
@@ -56,9 +66,6 @@ def measure_memory(
 
 def _main(given: dict[str, Any]) -> dict[str, int]:
     import torch
-    import torch._dynamo
-    import torch._inductor.codegen.cpp
-    import torch._inductor.compile_fx
 
     from benchmarks.keras_side import KerasSide
     from benchmarks.twin_side import TwinSide, Variant
@@ -68,6 +75,8 @@ def _main(given: dict[str, Any]) -> dict[str, int]:
         torch.set_num_threads(given["threads"])
     case, settings = CASES[given["case"]], Settings(**given["settings"])
     data = synthetic(case.shape, given["images"])
+    if given["compiler"] and settings.device == "cpu":
+        _import_compiler()
     side: Any
     if given["side"] == "twin":
         side = TwinSide(case.twin, data, settings, Variant(**given["variant"]))
@@ -81,6 +90,13 @@ def _main(given: dict[str, Any]) -> dict[str, int]:
     if settings.device.startswith("cuda"):
         growth = int(torch.cuda.max_memory_allocated())
     return {"before": before, "after": after, "peak": peak, "growth": growth}
+
+
+def _import_compiler() -> None:
+    """Has PyTorch import all of its compiler, which it does bit by bit while it compiles."""
+    import torch
+
+    torch.compile(lambda images: torch.nn.functional.conv2d(images, images).relu().sum())(torch.ones(1, 1, 8, 8))
 
 
 def _resident() -> int:

@@ -149,7 +149,7 @@ def _memory(
     found = {}
     for side in ("twin", *row["ratios"]):
         variant = row["twin"]["fields"] if side == "twin" else {}
-        common = {"steps": 4, "images": images, "threads": threads, **variant}
+        common = {"steps": 4, "images": images, "threads": threads, "compiler": "compile" in row["ratios"], **variant}
         each = [measure_memory(name, settings, side, **common) for _ in range(times)]
         found[side] = sorted(each, key=lambda one: one["growth"])[len(each) // 2]
     growth = ", ".join(f"{side} {values['growth'] / 2**20:.0f} MiB" for side, values in found.items())
