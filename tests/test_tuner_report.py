@@ -54,7 +54,7 @@ def test_in_a_terminal_of_80_columns_every_number_is_whole():
     console = Console(width=80, file=io.StringIO())
     console.print(to_terminal(trial_table(found)))
     shown = console.file.getvalue()
-    for entry in ("87.65 ± 1.23", "3.45", "100", "12345", "completed"):
+    for entry in ("87.65 ± 1.23", "3.45", "100", "12345", "completed", "512", "0.0005", "0.2"):
         assert entry in shown
     words = "".join(shown.split())
     assert "optimizer=nadam" in words or all(part in words for part in ("optimizer", "nadam"))

@@ -67,8 +67,9 @@ def to_terminal(table: Table) -> Group:
     grid = RichTable(box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
     for number, name in enumerate(table.columns):
         grid.add_column(name, no_wrap=number != 1, overflow="fold", min_width=0 if number == 1 else 4)
-    for row in table.rows:
-        grid.add_row(*map(Text, row))
+    for rank, settings, *rest in table.rows:
+        wrapped = settings.replace("=", " = ")  # a line may end before a value, not inside it
+        grid.add_row(*map(Text, (rank, wrapped, *rest)))
     notes = [Padding(Text(note, style="dim"), (0, 0, 0, 1)) for note in table.footnotes]
     return Group(Text(table.title, style="bold"), Text(""), grid, Text(""), *notes)
 
