@@ -61,7 +61,7 @@ STUDY = Study(
         "batch_size": 64,
     },
     quick_space=training,
-    quick_options={"max_trials": 3},
+    quick_options={"max_trials": 2},
     quick_split=Split(kind="stratified_holdout", validation_fraction=0.02, random_state=1),
 )
 
