@@ -1,6 +1,7 @@
 """A chief and workers on this machine: one of them lost, all of them failing, and nothing left running."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,9 +31,11 @@ me = os.environ["KERASTUNER_TUNER_ID"]
 def callbacks(seed, fold):
     if fail:  # inside a trial: a model that cannot be built at all ends its process instead
         raise ZeroDivisionError("it never works")
-    once = folder / "killed"
-    if me == "tuner1" and fold == 1 and not once.exists():
-        once.touch()
+    if fold == 1:  # whoever comes first: on a busy machine one worker may do all trials before the other has started
+        try:
+            (folder / "killed").touch(exist_ok=False)
+        except FileExistsError:
+            return []
         os.kill(os.getpid(), signal.SIGKILL)
     return []
 
@@ -54,7 +57,7 @@ def test_a_worker_that_is_killed_comes_back_and_the_search_is_the_same(script, t
     status = supervise([str(script), str(tmp_path / "shared")], workers=2, time_limit_seconds=300)
     assert status == 0
     assert (tmp_path / "shared" / "killed").exists()
-    assert "worker 1 was lost (exit status -9) and is started again" in capfd.readouterr().err
+    assert re.search(r"worker [01] was lost \(exit status -9\) and is started again", capfd.readouterr().err)
     found = read_search(tmp_path / "shared" / "RandomSearch")
     assert told(found) == told(run("RandomSearch", tmp_path / "alone"))
 

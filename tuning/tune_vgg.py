@@ -46,7 +46,7 @@ STUDY = Study(
     quick={
         "split": Split(kind="stratified_holdout", validation_fraction=0.02),
         "model": "vgg11_bn",
-        "train_images": 1_500,
+        "train_images": 1_200,
         "epochs": 2,
         "batch_size": 64,
     },
