@@ -104,7 +104,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--list", action="store_true", help="experiments, cells, rows and claims; train nothing")
     asked = parser.parse_args(argv)
     if asked.list:
-        for name in ("protocol", "seeds", "out", "report"):
+        for name in ("protocol", "seeds", "folds", "out", "report"):
             if getattr(asked, name):
                 raise WrongUse(f"argument --{name}: expected without --list, which shows what the script declares")
     asked.backend = check_backend()

@@ -161,6 +161,7 @@ def test_list_names_cells_rows_and_claims(capsys):
         (["--list", "--report"], "--report: expected without --list"),
         (["--list", "--protocol", "report"], "--protocol: expected without --list"),
         (["--list", "--seeds", "2"], "--seeds: expected without --list"),
+        (["--list", "--folds", "2"], "--folds: expected without --list"),
         (["--list", "--out", "results"], "--out: expected without --list"),
     ],
 )
