@@ -11,8 +11,7 @@ import kmodels
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("kmodels", "experiments", "tuning", "benchmarks", "tests")
-TO_SPLIT = ("test_rows.py", "test_verification.py")
-SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") if path.name not in TO_SPLIT]
+SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
 
 
 @pytest.mark.parametrize("name", kmodels.__all__)

@@ -1,0 +1,63 @@
+"""What is committed: every run is what it says, the labels kept for checking are the data sets', and all is small."""
+
+import dataclasses
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kmodels.data.catalog import CATALOG
+from kmodels.data.errors import DataDamaged
+from kmodels.data.labels import KEPT, labels_of
+from kmodels.verification.rows import read_results, verify_all
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_every_committed_run_is_what_it_says():
+    listed = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True, check=True)
+    committed = {ROOT / line for line in listed.stdout.splitlines()}
+    stored = read_results(ROOT / "results")
+    runs = {path: run for path, run in stored.runs.items() if path in committed}
+    found = verify_all(dataclasses.replace(stored, runs=runs))
+    assert found.differences == ()
+    assert found.runs == len(runs)
+
+
+def test_all_tracked_files_together_stay_below_20_megabytes():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    sizes = [(ROOT / name).stat().st_size for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+    assert len(sizes) > 100
+    assert sum(sizes) < 20e6
+
+
+def test_kept_labels_are_those_that_the_keys_of_runs_are_about():
+    for name in KEPT:
+        labels, facts = labels_of(name), CATALOG[name]
+        assert (labels.digest, labels.num_classes) == (facts.digest, len(facts.class_names))
+        assert (len(labels.train), len(labels.test)) == (facts.train_images, facts.test_images)
+    assert np.bincount(labels_of("cifar10").test).tolist() == [1000] * 10
+    assert labels_of("digits").test.shape == (297,)
+
+
+def test_labels_that_were_changed_are_found_out(monkeypatch):
+    monkeypatch.setitem(KEPT, "mnist", KEPT["cifar10"])
+    with pytest.raises(DataDamaged, match=r"mnist\.npz: expected the labels of mnist, sha256 3edb456524"):
+        labels_of.__wrapped__("mnist")
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mnist", "cifar10"])
+def test_kept_labels_are_those_of_the_images(name):
+    from kmodels import data
+
+    try:
+        dataset = data.load(name, report=lambda line: None)
+    except data.DataUnavailable as error:
+        pytest.skip(f"{name} is out of reach: {error}")
+    labels, (_, test) = labels_of(name), dataset.open_test("to compare labels", log=lambda line: None)
+    assert labels.digest == dataset.digest
+    np.testing.assert_array_equal(labels.train, dataset.y_train)
+    np.testing.assert_array_equal(labels.test, test)
