@@ -107,6 +107,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         for name in ("protocol", "seeds", "folds", "out", "report"):
             if getattr(asked, name):
                 raise WrongUse(f"argument --{name}: expected without --list, which shows what the script declares")
+        if asked.pipeline != "memory":
+            raise WrongUse("argument --pipeline: expected without --list, which trains nothing")
     asked.backend = check_backend()
     check_kept_weights()
     asked.out = results_folder() if asked.out is None else asked.out

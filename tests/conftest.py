@@ -18,6 +18,7 @@ if os.environ["KERAS_BACKEND"] != "torch":  # all of these is about PyTorch's st
         "test_benchmarks.py",
         "test_compiler.py",
         "test_cuda_graph.py",
+        "test_memory_format.py",
         "test_optimizer_rules.py",
         "test_substitution.py",
         "test_work.py",

@@ -163,6 +163,7 @@ def test_list_names_cells_rows_and_claims(capsys):
         (["--list", "--seeds", "2"], "--seeds: expected without --list"),
         (["--list", "--folds", "2"], "--folds: expected without --list"),
         (["--list", "--out", "results"], "--out: expected without --list"),
+        (["--list", "--pipeline", "tfdata"], "--pipeline: expected without --list"),
     ],
 )
 def test_a_wrong_value_costs_one_line_and_status_2(argv, words, capsys):

@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from kmodels.torch_step.compiled_files import choose_folder
+from kmodels.torch_step.opaque_convolution import with_opaque_convolutions
 from kmodels.torch_step.opaque_pooling import with_opaque_pooling
 from kmodels.torch_step.opaque_scalars import with_opaque_scalars
 from kmodels.torch_step.recorder import CannotRecord, cause_of
@@ -56,6 +57,7 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
         CannotRecord: the compiler failed; the message says how.
     """
     if inputs[0].device.type == "cpu":
+        with_opaque_convolutions(graph)
         with_opaque_pooling(graph)
         with_opaque_scalars(graph)
     key = _key(graph, inputs)

@@ -202,7 +202,7 @@ class StepFunctions:
             self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
         if self._kernels and not self._arranged:
             self._arranged = True
-            arrange_kernels([*trained, *self._rule.slots()])
+            arrange_kernels(self.model, self._rule.slots_by_weight())
         self._around = Circumstances(self.model)
 
     def _record(self, batch: Batch, *, training: bool) -> _Graph:

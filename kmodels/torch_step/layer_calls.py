@@ -17,6 +17,7 @@ from keras import tree
 from torch.nn import functional
 
 from kmodels.torch_step.keyed_dropout import keep_mask
+from kmodels.torch_step.memory_format import lies_channels_first
 
 __all__ = ["Call", "call_of", "convolution", "max_pooling"]
 
@@ -54,15 +55,19 @@ def convolution(layer: Any, zeros: tuple[int, int] = (0, 0)) -> Call | None:
     def call(inputs: torch.Tensor, training: bool | None = None) -> torch.Tensor:
         kernel = layer.kernel.value if isinstance(layer.kernel, keras.Variable) else layer.kernel
         bias = layer.bias.value if layer.use_bias else None
+        images, weight = _images(inputs), kernel.permute(3, 2, 0, 1)
+        first = lies_channels_first(weight)
         outputs = functional.conv2d(
-            _images(inputs),
-            kernel.permute(3, 2, 0, 1),
+            images.contiguous() if first else images,
+            weight,
             bias,
             stride=layer.strides,
             padding=padding,
             dilation=layer.dilation_rate,
             groups=layer.groups,
         )
+        if first:  # as the layers around it
+            outputs = outputs.contiguous(memory_format=torch.channels_last)
         if layer.activation in _ELEMENTWISE:
             return _back(layer.activation(outputs))
         outputs = _back(outputs)

@@ -38,6 +38,11 @@ class UpdateRule(ABC):
             getattr(self.optimizer, name) for name in self._scalars()
         ]
 
+    def slots_by_weight(self) -> list[tuple[keras.Variable, keras.Variable]]:
+        """Returns the slots that belong to one variable each, after that variable."""
+        weights = self.optimizer._trainable_variables
+        return [pair for name in self._lists() for pair in zip(weights, getattr(self.optimizer, name), strict=True)]
+
     def constants(self) -> dict[str, Any]:
         """Returns the optimizer's settings that a recording holds as constants, by name."""
         return {name: getattr(self.optimizer, name) for name in self._COMMON + self.numbers}
