@@ -58,8 +58,7 @@ LENET = Experiment(
     quick_folds=1,
     assumptions=[
         *LENET_A_ASSUMED,
-        "The report tests the last fold's weights; here a seed's test accuracy is the mean over its folds. The refit "
-        "trains on all 60,000 images and is measured on the test images.",
+        "The refit trains on all 60,000 images and is measured on the test images.",
     ],
 )
 

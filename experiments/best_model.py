@@ -12,12 +12,11 @@ The report's protocol has not been run yet.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, main
-from kmodels.recipes import RESNET18_E, RESNET18_E_ASSUMED
-from kmodels.spec.recipe import Restart, Schedule
+from kmodels.recipes import RESNET18_E, RESNET18_E_ASSUMED, RESNET18_E_LIMIT, RESNET18_E_LIMIT_ASSUMED
+from kmodels.spec.recipe import Schedule
 
-_RATES = (5e-4, 2e-4, 1e-4)
-_RESTARTS = {"epochs": 30, "restarts": tuple(Restart(epochs=30, learning_rate=rate) for rate in _RATES)}
-_ON_TEST = {**_RESTARTS, "keep": "best_test_accuracy"}
+_RESTARTS = {"epochs": RESNET18_E_LIMIT.epochs, "restarts": RESNET18_E_LIMIT.restarts}
+_ON_TEST = {**_RESTARTS, "keep": RESNET18_E_LIMIT.keep}
 _ON_VALIDATION = {**_RESTARTS, "keep": "best_accuracy"}
 _MODERN = {
     "head": "logits",
@@ -96,10 +95,7 @@ LIMIT = Experiment(
     ],
     assumptions=[
         *RESNET18_E_ASSUMED,
-        "“Best parameters” are the base row's: decay 0.9, no dropout, stem with batch normalisation and a 3x3 kernel.",
-        "Restarts are by hand in the report, without numbers: three of 30 epochs each, from 5e-4, 2e-4 and 1e-4, each "
-        "from the best weights so far with a fresh optimizer, the rate times 0.9 after every epoch.",
-        "The maximum of the test accuracy over all epochs chooses the weights that a restart begins with, too.",
+        *RESNET18_E_LIMIT_ASSUMED,
         "Modern, for the same network: logits into the cross-entropy, SGD with Nesterov's momentum 0.9, five epochs of "
         "warming up to 0.1, then down a cosine, weight decay 5e-4, batches of 128, the data's own mean and deviation.",
     ],

@@ -8,10 +8,10 @@ from kmodels import site
 from kmodels.recipes import LENET_A
 from kmodels.results.predictions import Predictions
 from kmodels.site.classes import class_scores
-from kmodels.site.evidence import changes, settings
-from kmodels.site.rows import shortened
+from kmodels.site.evidence import changes, evidence, settings
+from kmodels.site.rows import report_rows, shortened
 from tests.simulated_results import simulated
-from tests.simulated_site import SCRIPTS
+from tests.simulated_site import SCRIPTS, script, tiny
 
 
 def test_differences_are_named_setting_by_setting():
@@ -44,3 +44,11 @@ def test_ids_in_a_row_are_shortened():
     assert shortened(["E-T9", "E-T10", "E-T11", "E-L2"]) == "E-L2, E-T9 … E-T11"
     assert shortened(["A-1.2", "A-1.1"]) == "A-1.1, A-1.2"
     assert shortened([]) == ""
+
+
+def test_a_row_that_two_scripts_ask_about_is_listed_once():
+    names = ("A-first", "A-second", "A-third")
+    longer = {"cells": {"dropout=0.0": {"epochs": 3}}, "claims": []}
+    parts = [tiny(names[0]), tiny(names[1]), tiny(names[2], **longer)]
+    rows = report_rows(evidence([script(part, name=part.name) for part in parts], []))
+    assert [(row.id, row.part.experiment.name) for row in rows] == [("A-1.2", names[0]), ("A-1.2", names[2])]

@@ -10,6 +10,7 @@ from runs_by_hand import BASE, EXPERIMENT, FOLDS, MNIST, SCRIPTS, make, rescored
 
 from kmodels.__main__ import run_command
 from kmodels.results.runs import REVISION, run_key, write_run
+from kmodels.spec.declarations import Script
 from kmodels.verification.rows import conclusion, described, near, read_results, verify_all, verify_row
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,13 @@ def test_repaired_cells_are_checked_where_asked(results):
     assert [cell.cell for cell in verify_row("X-1.1", SCRIPTS, stored).cells] == ["plain"]
     asked = verify_row("X-1.1", SCRIPTS, stored, repaired=True)
     assert [(cell.cell, len(cell.runs)) for cell in asked.cells] == [("plain", 3), ("mended", 1)]
+
+
+def test_runs_that_two_scripts_ask_about_are_checked_once(results):
+    again = dataclasses.replace(EXPERIMENT, name="X-two")
+    scripts = (*SCRIPTS, Script(Path("experiments/ablation_y.py"), "Why?", (again,)))
+    stored = read_results(results)
+    assert verify_row("X-1.1", scripts, stored) == verify_row("X-1.1", SCRIPTS, stored)
 
 
 def test_a_forged_score_changes_the_rows_line_too(results):

@@ -88,15 +88,19 @@ class ReportClaim:
 
 
 def report_rows(found: Iterable[Evidence]) -> tuple[ReportRow, ...]:
-    """Returns all numbers of the reports' rows, by their ids; cells that no row names are left out."""
-    rows = [
-        ReportRow(line, part, each.script.name)
-        for each in found
-        for part in each.parts
-        for line in part.lines
-        if line.row.id
-    ]
-    return tuple(sorted(rows, key=lambda row: natural(row.id)))
+    """Returns all numbers of the reports' rows, by their ids; cells that no row names are left out.
+
+    Two scripts may ask about one row: the same recipe and measure, and so the same runs. It stands here once, with the
+    script that comes first.
+    """
+    rows: dict[tuple[str, str, str], ReportRow] = {}
+    for each in found:
+        for part in each.parts:
+            for line in part.lines:
+                number = line.row.id, line.row.measure, repr(part.experiment.recipe(line.row.cell))
+                if line.row.id and number not in rows:
+                    rows[number] = ReportRow(line, part, each.script.name)
+    return tuple(sorted(rows.values(), key=lambda row: natural(row.id)))
 
 
 def report_claims(found: Iterable[Evidence]) -> tuple[ReportClaim, ...]:

@@ -139,9 +139,14 @@ def verify_row(row: str, scripts: Sequence[Script], stored: Stored, *, repaired:
     cells: list[CellCheck] = []
     summary: list[str] = []
     differences = list(stored.damaged)
+    known: set[str] = set()
     for experiment in parts:
-        own = dict.fromkeys(r.cell for r in experiment.rows if r.id == row)
+        asked = {r.cell: repr(experiment.recipe(r.cell)) for r in experiment.rows if r.id == row}
+        own = [cell for cell, recipe in asked.items() if recipe not in known]  # another script may ask of the same runs
+        known.update(asked.values())
         wanted = [*own, *(cell for cell in experiment.repaired if repaired and cell not in own)]
+        if not wanted:
+            continue
         matched = shown_runs(experiment, stored.runs.values(), quick=False, digests=DIGESTS)
         checked = {cell: {place: _checked(run) for place, run in sorted(matched[cell].items())} for cell in wanted}
         cells += [CellCheck(experiment.name, cell, tuple(runs.values())) for cell, runs in checked.items()]
