@@ -39,7 +39,8 @@ CONVNET = Experiment(
         Row("C-1", "constant", measure="test_accuracy_training_mode"),
         Row("C-1", "constant", measure="test_accuracy"),
         Row("C-2", "steps", Reported(0.999, 0.0005), "train_accuracy"),
-        Row("C-2", "steps", Reported(0.991, 0.0005)),
+        # of 626 full batches of 16 that the report drew: not our images
+        Row("C-2", "steps", Reported(0.991, 0.0005, other_images=10_016)),
         Row("C-2", "steps", Reported(0.989, 0.0005), _AS_C),
         Row("C-2", "steps", measure="test_accuracy_sampled"),
         Row("C-2", "steps", measure="test_accuracy_training_mode"),

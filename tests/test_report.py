@@ -127,6 +127,15 @@ def test_rows_of_several_measures_name_them():
     assert value.rows[3][2:5] == ("validation loss", "0.30001", "0.3000 ± 0.0000 (3)")
 
 
+def test_a_number_of_other_images_is_said_to_be_so_where_its_interval_stands():
+    for images, said in ((None, "."), (12_000, ", measured on 12,000 other images.")):
+        rows = [Row("A-1", ZERO, Reported(0.9, other_images=images))]
+        runs = {ZERO: seeds([[0.9, 0.9], [0.901, 0.901], [0.902, 0.902]])}
+        notes = table(runs, dataclasses.replace(EXPERIMENT, rows=rows)).footnotes
+        (shown,) = (note for note in notes if "single runs are expected" in note)
+        assert re.search(r"expected in [\d.]+ … \d+\.\d\d(.*)$", shown)[1] == said
+
+
 def test_an_experiment_without_rows_or_claims_lists_its_cells():
     bare = Experiment(name="bare", question="?", base=EXPERIMENT.base, cells=EXPERIMENT.cells)
     value = table(experiment=bare)

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmodels.spec.claims import MEASURES, Claim, Reported
+from kmodels.spec.claims import MEASURES, Claim, Reported, Row
 from kmodels.spec.declarations import load_scripts
 from kmodels.stats.inference import Sample, gather
 from kmodels.stats.verdicts import compare, judge_claims, judge_row
 from tests.simulated_runs import seeds
 
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 ACCURACY, LOSS = MEASURES["validation_accuracy"], MEASURES["validation_loss"]
 PAIR = Claim(text="a beats b", best=["a", "b"])
 CHAIN = Claim(text="a beats b beats c", order=["a", "b", "c"])
@@ -98,6 +99,102 @@ def test_without_points_the_limit_is_a_share_of_the_reported_number():
     ours = sample([0.50, 0.51, 0.52], "validation_loss")  # half-width 0.05
     assert judge_row(Reported(0.51), ours, LOSS).word == "cannot tell"
     assert judge_row(Reported(1.30), ours, LOSS).word == "better"
+
+
+def on_images(values, images, folds=1):
+    """A cell's values, each of so many validation images."""
+    return Sample(folds={k: (v,) * folds for k, v in enumerate(values)}, wanted=folds, validation_images=images)
+
+
+def test_a_number_of_other_images_is_given_the_binomial_error_between_two_draws_of_them():
+    ours = on_images([0.9903, 0.9905, 0.9907], 10_016)  # prediction interval 0.9905 ± 0.0010
+    error = 1.96 * (0.9905 * 0.0095 * 2 / 10_016) ** 0.5  # 0.0027
+    for value, on_the_same, on_others in (
+        (0.9900, "reproduced", "reproduced"),
+        (0.9880, "better", "reproduced"),
+        (0.9930, "not reproduced", "reproduced"),
+        (0.9860, "better", "better"),
+        (0.9950, "not reproduced", "not reproduced"),
+    ):
+        same, other = Reported(value), Reported(value, other_images=10_016)
+        assert judge_row(same, ours, ACCURACY).word == on_the_same
+        assert judge_row(other, ours, ACCURACY).word == on_others
+        plain_interval, widened = (judge_row(r, ours, ACCURACY).interval for r in (same, other))
+        assert widened.low == pytest.approx(plain_interval.low - error, abs=1e-8)
+        assert widened.high == pytest.approx(plain_interval.high + error, abs=1e-8)
+
+
+def test_images_of_all_folds_count_together():
+    reported, values = Reported(0.988, other_images=10_000), [0.9903, 0.9905, 0.9907]
+    one, ten = on_images(values, 10_000), on_images(values, 1_000, folds=10)
+    whole, parts, part = (judge_row(reported, ours, ACCURACY) for ours in (one, ten, on_images(values, 1_000)))
+    assert (whole.word, parts.word) == ("reproduced", "reproduced")
+    assert parts.interval.low == pytest.approx(whole.interval.low)
+    assert part.interval.low < whole.interval.low - 0.001
+
+
+def test_few_other_images_leave_too_wide_an_interval_and_an_unknown_number_none():
+    few = judge_row(Reported(0.5, other_images=100), on_images(TIGHT, 100), ACCURACY)
+    assert (few.word, "above the limit of 1.5" in few.reason) == ("cannot tell", True)
+    unknown = judge_row(Reported(0.5, other_images=100), plain(TIGHT), ACCURACY)
+    assert (unknown.word, "do not say on how many images" in unknown.reason) == ("cannot tell", True)
+
+
+def test_a_bound_that_was_kept_on_other_images_is_judged_by_the_widened_interval():
+    ours = on_images([0.9903, 0.9905, 0.9907], 10_016)
+    assert judge_row(Reported(0.988, 0.0, "at least"), ours, ACCURACY).word == "reproduced"
+    assert judge_row(Reported(0.988, 0.0, "at least", 10_016), ours, ACCURACY).word == "cannot tell"
+
+
+@given(
+    st.lists(st.floats(0.0, 1.0), min_size=3, max_size=6),
+    st.floats(0.0, 1.0),
+    st.sampled_from(["point", "at least", "at most"]),
+    st.integers(1, 10**6),
+    st.integers(1, 10**6),
+)
+def test_other_images_never_narrow_the_interval_nor_turn_a_verdict_round(values, value, bound, images, other_images):
+    ours = on_images(values, images)
+    same = judge_row(Reported(value, 0.0, bound), ours, ACCURACY)
+    other = judge_row(Reported(value, 0.0, bound, other_images), ours, ACCURACY)
+    if same.interval is not None:
+        assert other.interval.low <= same.interval.low
+        assert other.interval.high >= same.interval.high
+    assert other.word in (same.word, "cannot tell", *(["reproduced"] if bound == "point" else []))
+    assert other.word == "cannot tell" or same.word != "cannot tell"
+
+
+def test_a_true_draw_on_other_images_is_called_reproduced_95_times_in_100_or_more():
+    images, random, words = 10_016, np.random.default_rng(9), {True: [], False: []}
+    for _ in range(2000):
+        luck = random.normal(0.99, 0.0004, 6)  # of five seeds here and one there
+        drawn = random.normal(0, (0.99 * 0.01 / images) ** 0.5, 2)  # of the images here and there
+        ours = on_images(luck[:5] + drawn[0], images)
+        for declared, found in words.items():
+            reported = Reported(luck[5] + drawn[1], other_images=images if declared else None)
+            found.append(judge_row(reported, ours, ACCURACY).word)
+    assert words[True].count("reproduced") / 2000 > 0.95
+    assert words[False].count("reproduced") / 2000 < 0.8
+
+
+def test_other_images_are_declared_of_shares_of_validation_images_alone():
+    Row("C-2", "steps", Reported(0.991, other_images=1), "best_validation_accuracy")
+    for measure in ("test_accuracy", "validation_loss", "train_accuracy", "validation_accuracy_spread"):
+        with pytest.raises(ValueError, match=f"other_images is set. Received: measure='{measure}'"):
+            Row("C-2", "steps", Reported(0.991, other_images=10_016), measure)
+    with pytest.raises(ValueError, match="Received: other_images=0"):
+        Reported(0.991, other_images=0)
+
+
+def test_report_c_alone_validates_on_images_of_its_own():
+    declared = {
+        row.id: row.reported.other_images
+        for script in load_scripts(EXPERIMENTS)
+        for experiment in script.experiments
+        for row in experiment.rows
+        if row.reported is not None and row.reported.other_images is not None
+    }
+    assert declared == {"C-2": 626 * 16}
 
 
 def test_nothing_reported_and_nothing_run():
@@ -284,6 +381,6 @@ def test_a_bound_that_a_true_draw_kept_or_broke_is_rarely_judged_wrongly():
 
 
 def test_every_declared_claim_begins_with_a_report_or_says_that_it_is_ours():
-    for script in load_scripts(Path(__file__).parents[1] / "experiments"):
+    for script in load_scripts(EXPERIMENTS):
         for claim in (claim for experiment in script.experiments for claim in experiment.claims):
             assert claim.ours or re.match(r"[A-E](-|:|,| )", claim.text), claim.text

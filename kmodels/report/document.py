@@ -261,7 +261,9 @@ def _reasons(shown: Sequence[Line]) -> Iterator[str]:
             yield f"{row.id}, {row.cell}: {verdict.word}: {verdict.reason}."
         elif row.id and verdict.interval is not None:
             low, high = number(verdict.interval.low, measure), number(verdict.interval.high, measure)
-            yield f"{row.id}, {row.cell}: {verdict.word}: 95 of 100 single runs are expected in {low} … {high}."
+            other = row.reported.other_images if row.reported is not None else None
+            where = f"{low} … {high}" + ("" if other is None else f", measured on {other:,} other images")
+            yield f"{row.id}, {row.cell}: {verdict.word}: 95 of 100 single runs are expected in {where}."
 
 
 def _used(runs: Mapping[str, Runs], folds: int) -> Iterable[Run]:

@@ -95,11 +95,21 @@ class Reported:
         value: the number; accuracies as fractions in [0, 1].
         rounding: half a unit of the last printed digit, in the units of `value` ("78.71 %" has 0.00005).
         bound: `point`, or `at least` / `at most` where the report gives only a bound ("over 80 %").
+        other_images: on how many validation images that are not ours the number was measured, 1 or more, as where
+            report and runs each drew their own; None where they are the same, as test images are.
+
+    Raises:
+        ValueError: `other_images` is below 1.
     """
 
     value: float
     rounding: float = 0.0
     bound: Literal["point", "at least", "at most"] = "point"
+    other_images: int | None = None
+
+    def __post_init__(self) -> None:
+        count = self.other_images
+        require(count is None or count >= 1, "other_images", "None, or 1 or more", count)
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ class Row:
         measure: a key of `MEASURES`.
 
     Raises:
-        ValueError: there is no such measure.
+        ValueError: there is no such measure, or it is no share of validation images and `reported.other_images` is set.
     """
 
     id: str
@@ -123,6 +133,9 @@ class Row:
 
     def __post_init__(self) -> None:
         require(self.measure in MEASURES, "measure", f"one of {', '.join(MEASURES)}", self.measure)
+        if self.reported is not None and self.reported.other_images is not None:
+            of_validation = self.measure.endswith("validation_accuracy")
+            require(of_validation, "measure", "a validation accuracy where other_images is set", self.measure)
 
 
 @dataclass(frozen=True, kw_only=True)

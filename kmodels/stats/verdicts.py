@@ -47,7 +47,8 @@ class RowVerdict:
     Attributes:
         word: the verdict.
         reason: why the verdict is `cannot tell`, in words; empty otherwise.
-        interval: the prediction interval that it was judged by, before widening by the rounding; None without one.
+        interval: the prediction interval that it was judged by, widened where the report's images are others than
+            ours, and not yet by the rounding; None without one.
     """
 
     word: RowWord
@@ -62,6 +63,10 @@ def judge_row(reported: Reported | None, sample: Sample, measure: Measure) -> Ro
     our runs are better than it and `not reproduced` where they are worse. An interval too wide to say much gives
     `cannot tell`. A bound is `reproduced` where the whole prediction interval keeps it, `not reproduced` (or `better`)
     where none of it does, `cannot tell` where the bound lies inside.
+
+    Where the report's validation images are others than ours, the interval is first widened by the binomial error of
+    two draws of images, 1.96·√(p·(1 − p)·(1/m + 1/m′)): p is our mean, m and m′ are the numbers of images, those of a
+    seed's folds together.
 
     Args:
         reported: what the report prints; None for nothing.
@@ -88,9 +93,20 @@ def judge_row(reported: Reported | None, sample: Sample, measure: Measure) -> Ro
         return RowVerdict("cannot tell", _too_few(found.n), interval)
     if interval is None:
         return RowVerdict("cannot tell", "all seeds gave the same number, so their spread is unknown")
+    if reported.other_images is not None:
+        images = sample.wanted * sample.validation_images
+        if images == 0:
+            return RowVerdict("cannot tell", "its runs do not say on how many images they were validated", interval)
+        error = _binomial_error(found.mean, images, reported.other_images)
+        interval = Interval(interval.low - error, interval.high + error)
     if reported.bound == "point":
         return _judge_point(reported, found, interval, measure)
     return _judge_bound(reported, interval, measure)
+
+
+def _binomial_error(share: float, images: int, other_images: int) -> float:
+    """How far apart two draws of images put the same share, in 95 of 100 cases."""
+    return 1.96 * math.sqrt(share * (1 - share) * (1 / images + 1 / other_images))
 
 
 def _judge_point(reported: Reported, found: Estimate, interval: Interval, measure: Measure) -> RowVerdict:
