@@ -284,8 +284,7 @@ def claim_lines(verdict: ClaimVerdict, quick: bool = False) -> ClaimLines:
         return ClaimLines(text, "", _direction(verdict), effects)
     detail = verdict.reason
     if verdict.p is not None and verdict.p_adjusted is not None:
-        whose = " of ours" if verdict.claim.ours else ""
-        over = f" ({p_value(verdict.p_adjusted)} after Holm's correction over {verdict.family} claims{whose})"
+        over = f" ({p_value(verdict.p_adjusted)} after Holm's correction over {verdict.family} claims)"
         detail = "; ".join(filter(None, (p_value(verdict.p) + (over if verdict.family > 1 else ""), detail)))
     return ClaimLines(text, verdict.word, detail, effects)
 

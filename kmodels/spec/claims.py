@@ -204,7 +204,7 @@ class Claim:
 
     @property
     def ours(self) -> bool:
-        """Whether it is a statement of ours, and not a report's: claims of both are judged apart."""
+        """Whether it is a statement of ours, and not a report's."""
         return self.text.startswith(("Repaired:", "Beyond ", "Ours:"))
 
     @property

@@ -34,7 +34,7 @@ WIDEST_SHARE = 0.05
 """The same for measures that are not percentages, as a share of the reported number."""
 
 ALPHA = 0.05
-"""Chance of confirming (or of refuting) any claim of a family falsely."""
+"""Chance of confirming (or of refuting) any claim of a script falsely."""
 
 RowWord = Literal["reproduced", "better", "not reproduced", "cannot tell", "not reported", "not run yet"]
 ClaimWord = Literal["confirmed", "refuted", "cannot tell", "not run yet"]
@@ -148,10 +148,10 @@ class ClaimVerdict:
         word: the verdict.
         reason: why the verdict is `cannot tell`, in words; empty otherwise.
         comparisons: its pairs of cells.
-        p: p value of the verdict's direction over all its pairs, before Holm's correction over the family; None where
+        p: p value of the verdict's direction over all its pairs, before Holm's correction over the script; None where
             a pair could not be tested.
         p_adjusted: the same after the correction.
-        family: how many claims were judged together: a script's claims of the reports, or those of ours.
+        family: how many claims were judged together: all of a script.
     """
 
     claim: Claim
@@ -164,10 +164,7 @@ class ClaimVerdict:
 
 
 def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[ClaimVerdict]:
-    """Returns the verdicts of a script's claims, in their order, with Holm's correction over each of two families.
-
-    What the reports say is one family, what we say of the repaired cells the other: how many questions of our own a
-    script asks must not decide whether a report's claim is confirmed.
+    """Returns the verdicts of a script's claims, in their order, with Holm's correction over all of them.
 
     A claim is confirmed only if each of its comparisons is significant in the claimed direction, so its p value is the
     largest of theirs (intersection-union test). It is refuted if any comparison is significant in the opposite
@@ -184,14 +181,6 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
         >>> verdict.word, verdict.reason
         ('cannot tell', 'n = 2 seeds, 3 or more are needed')
     """
-    judged: dict[int, ClaimVerdict] = {}
-    for ours in (False, True):
-        family = {place: pair for place, pair in enumerate(claims) if pair[0].ours == ours}
-        judged |= zip(family, _judge_family(list(family.values())), strict=True)
-    return [judged[place] for place in range(len(claims))]
-
-
-def _judge_family(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[ClaimVerdict]:
     p_for = [partial_conjunction([c.p_for for c in pairs], claim.needed()) for claim, pairs in claims]
     p_against = [
         partial_conjunction([c.p_against for c in pairs], len(pairs) - claim.needed() + 1) for claim, pairs in claims
