@@ -1,18 +1,35 @@
 """What is committed: every run is what it says, the labels kept for checking are the data sets', and all is small."""
 
 import dataclasses
+import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 
 from kmodels.data.catalog import CATALOG
 from kmodels.data.errors import DataDamaged
 from kmodels.data.labels import KEPT, labels_of
+from kmodels.spec.declarations import load_scripts
 from kmodels.verification.rows import read_results, verify_all
 
 ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = load_scripts(ROOT / "experiments")
+
+
+def committed(script):
+    """Files of a script's experiments that git knows."""
+    folders = [f"results/{experiment.name}" for experiment in script.experiments]
+    listed = subprocess.run(["git", "ls-files", *folders], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / line for line in listed.stdout.splitlines()]
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
 
 
 def test_every_committed_run_is_what_it_says():
@@ -23,6 +40,26 @@ def test_every_committed_run_is_what_it_says():
     found = verify_all(dataclasses.replace(stored, runs=runs))
     assert found.differences == ()
     assert found.runs == len(runs)
+
+
+@pytest.mark.parametrize("script", [s for s in SCRIPTS if committed(s)], ids=lambda script: script.name)
+def test_committed_tables_and_figures_are_those_of_the_committed_runs(script, tmp_path):
+    kept = committed(script)
+    for path in kept:
+        if path.suffix in (".json", ".npz"):
+            (tmp_path / path.parent.name).mkdir(exist_ok=True)
+            shutil.copy(path, tmp_path / path.parent.name)
+    command = [sys.executable, str(script.path), "--report", "--protocol", "report", "--out", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    made = {f"{path.parent.name}/{path.name}" for path in tmp_path.rglob("*") if path.is_file()}
+    assert made == {f"{path.parent.name}/{path.name}" for path in kept}
+    for path in kept:
+        again = tmp_path / path.parent.name / path.name
+        if path.suffix == ".svg":
+            assert re.search("kmodels-inputs:[0-9a-f]+", read(again))[0] in read(path), path.name
+        drawn_here = path.suffix == ".svg" and f"<dc:title>Matplotlib {matplotlib.__version__}</dc:title>" in read(path)
+        if path.suffix == ".md" or drawn_here:  # another Matplotlib may draw the same figure in other words
+            assert read(again) == read(path), path.name
 
 
 def test_all_tracked_files_together_stay_below_20_megabytes():

@@ -58,7 +58,8 @@ def figure_files(figure: Figure, about: Mapping[str, str]) -> dict[str, bytes]:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     svg, png = io.BytesIO(), io.BytesIO()
-    FigureCanvasSVG(figure).print_figure(svg, format="svg", metadata={**about, "Date": None, "Creator": None})
+    drawn_by = f"Matplotlib {matplotlib.__version__}"  # by another one the same figure may be other bytes
+    FigureCanvasSVG(figure).print_figure(svg, format="svg", metadata={**about, "Date": None, "Creator": drawn_by})
     figure.set_layout_engine("none")  # the layout just found is kept; finding it again takes as long as drawing
     with matplotlib.rc_context({"savefig.dpi": 150}):
         FigureCanvasAgg(figure).print_figure(png, format="png", metadata={**about, "Software": None})
