@@ -1,5 +1,7 @@
+import dataclasses
 import math
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kmodels.results.runs import Run, run_files
+from kmodels.spec.claims import MEASURES
 from kmodels.stats.inference import (
     Estimate,
     Sample,
@@ -21,6 +25,7 @@ from kmodels.stats.inference import (
 )
 from tests.simulated_runs import seeds
 
+ROOT = Path(__file__).resolve().parents[1]
 FRACTIONS = st.floats(0.0, 1.0)
 P_VALUES = st.lists(st.floats(0.0, 1.0), max_size=8)
 
@@ -48,6 +53,18 @@ def test_spread_is_the_standard_deviation_over_folds():
     sample = gather(seeds([[0.90, 0.92], [0.90, 0.94]]), "validation_accuracy_spread", 2)
     assert sample.values() == pytest.approx({0: math.sqrt(0.0002), 1: math.sqrt(0.0008)})
     assert gather(seeds([0.9, 0.8]), "validation_accuracy_spread", 1).partial == {0: 1, 1: 1}  # needs two folds
+
+
+def test_the_last_fold_stands_for_its_seed_alone():
+    runs = {
+        place: dataclasses.replace(run, scores={"test_accuracy": run.scores["validation_accuracy"]})
+        for place, run in seeds([[0.90, 0.92, 0.97], [0.90, 0.94, 0.95]]).items()
+    }
+    found = estimate(gather(runs, "last_fold_test_accuracy", 3))
+    assert (found.n, found.mean, found.sd_folds) == (2, pytest.approx(0.96), None)
+    assert gather(runs, "last_fold_test_accuracy", 2).values() == {0: 0.92, 1: 0.94}  # the last of those that count
+    del runs[1, 2]
+    assert gather(runs, "last_fold_test_accuracy", 3).values() == {0: 0.97}
 
 
 def test_training_time_is_read_from_the_seconds_of_fit():
@@ -151,7 +168,7 @@ def test_power_agrees_with_simulation():
 
 
 def test_the_page_on_statistics_shows_the_power_that_is_computed():
-    page = (Path(__file__).parents[1] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
     shown = re.findall(r"^\| ([\d.]+) \| (\d+) % \| (\d+) % \| (\d+) % \|$", page, re.MULTILINE)
     assert len(shown) >= 4
     for ratio, *percents in shown:
@@ -163,7 +180,7 @@ def test_sample_values_keep_the_seeds():
 
 
 def test_the_page_on_statistics_shows_what_so_many_seeds_find_in_points():
-    page = (Path(__file__).parents[1] / "docs" / "statistics.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
     shown = re.findall(r"^\| ([\d.]+) points \|(.*)\|$", page, re.MULTILINE)
     assert len(shown) == 5
     for sd, rest in shown:
@@ -171,3 +188,38 @@ def test_the_page_on_statistics_shows_what_so_many_seeds_find_in_points():
         for n, needed, half in zip((3, 5, 10), entries[:3], entries[3:], strict=True):
             assert power(needed + 0.005, float(sd), n) >= 0.8 > power(needed - 0.005, float(sd), n)
             assert half == round(100 * power(0.5, float(sd), n))
+
+
+def test_the_page_on_statistics_shows_what_the_spreads_of_committed_runs_find():
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    listed = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True, check=True)
+    committed = {ROOT / line for line in listed.stdout.splitlines()}
+    found = [run for path, run in run_files(ROOT / "results") if path in committed and isinstance(run, Run)]
+    shown = re.findall(r"^\| ([\w-]+), ([^|]+) \| (\d+) \| (\w+) \|(.*)\|$", page, re.MULTILINE)
+    assert {("D-net", "Net", "validation_accuracy"), ("D-net", "Net", "validation_loss")} <= {
+        (name, cell, measure) for name, cell, _, measure, _ in shown
+    }
+    for name, cell, seeds_shown, measure, rest in shown:
+        of_cell = {
+            (run.seed, run.fold): run
+            for run in found
+            if (run.experiment, run.cell, run.protocol) == (name, cell, "report")
+        }
+        (folds,) = {run.recipe["split"]["folds"] for run in of_cell.values()}
+        spread = estimate(gather(of_cell, measure, folds))
+        assert spread.n == int(seeds_shown)
+        in_points = MEASURES[measure].unit == "%"
+        sd = spread.sd_seeds * (100 if in_points else 1)
+        entries = [entry.split()[0] for entry in rest.split("|")]
+        halves = [0.5 * 10 ** -len(entry.partition(".")[2]) for entry in entries]
+        assert all(("points" in entry) == in_points for entry in rest.split("|"))
+        for value, entry, half in zip((sd, math.sqrt(2) * sd), entries[:2], halves[:2], strict=True):
+            assert float(entry) == pytest.approx(value, abs=half)
+        for n, entry, half in zip((3, 5, 10), entries[2:], halves[2:], strict=True):
+            reach = [power(float(entry) + step, math.sqrt(2) * sd, n) for step in (-half, half)]
+            assert reach[0] < 0.8 <= reach[1]
+        if measure == "validation_accuracy":
+            percents = [round(100 * power(0.5, math.sqrt(2) * sd, n)) for n in (3, 5, 10)]
+            assert "found in {}, {} and {} of 100 cases".format(*percents) in page
+            low, high = (sd * math.sqrt((spread.n - 1) / scipy.stats.chi2.ppf(q, spread.n - 1)) for q in (0.975, 0.025))
+            assert f"the 95 % interval of that {sd:.2f} is {low:.2f} to {high:.2f} points" in page
