@@ -65,7 +65,8 @@ def accelerate(
     if keras.backend.backend() != "torch":
         return model
     try:
-        from kmodels.torch_step.functions import StepFunctions  # imports PyTorch: only where it is the backend
+        from kmodels.torch_step.entry import Entry  # imports PyTorch: only where it is the backend
+        from kmodels.torch_step.functions import StepFunctions
     except ImportError as error:
         warnings.warn(f"kmodels.accelerate: Keras' own step is used for {model.name}: {error}", stacklevel=2)
         return model
@@ -78,29 +79,9 @@ def accelerate(
         require(device.type == "cuda", "cuda_graph", "False where the model is not on an NVIDIA GPU", str(device))
         replays = Replays()
     functions = StepFunctions(model, mode="record" if exact else mode, steps=steps, kernels=not exact, replays=replays)
-
-    def make_train_function(force: bool = False) -> None:
-        if model.train_function is None or force:
-            functions.reset()
-        model.train_function = functions.train
-
-    def make_test_function(force: bool = False) -> None:
-        model.test_function = functions.test
-
-    def make_predict_function(force: bool = False) -> None:
-        model.predict_function = functions.predict
-
-    # Into the instance's dictionary: Keras' own `__setattr__` would track them, and a saved file must not know of them.
-    model.__dict__.update(
-        {
-            _STEPS: functions,
-            "make_train_function": make_train_function,
-            "make_test_function": make_test_function,
-            "make_predict_function": make_predict_function,
-            "_symbolic_build": functions.build,
-        }
-    )
-    model.train_function = model.test_function = model.predict_function = None
+    entry = Entry(model, functions)
+    model.__dict__[_STEPS] = functions  # past Keras' `__setattr__`, which would track it
+    entry.install()
     return model
 
 

@@ -149,6 +149,11 @@ class StepFunctions:
             self._stock[kind] = stock_function(self.model, kind)
         return self._stock[kind](prepared(given))
 
+    def refuse(self, cause: str) -> None:
+        """Leaves every step from here on to Keras, with one warning, unless they are left to it already."""
+        if self._refused is None:
+            self._fall_back(cause)
+
     def _fall_back(self, cause: str) -> None:
         self._refused = cause
         self._graphs.clear()
