@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kmodels.acceleration import accelerate, execution, explain
-from tests.accelerated import check, crossentropy, features, fit, only_torch, perceptron
+from tests.accelerated import check, convnet, crossentropy, features, fit, images, later, only_torch, perceptron
 
 pytestmark = [only_torch]
 
@@ -83,3 +83,53 @@ def test_a_model_may_be_accelerated_twice():
     model = accelerate(accelerate(perceptron()), mode="record")
     fit(X, Y)(model)
     assert execution(model) == "recorded"
+
+
+def centralised(optimizer):
+    """Replaces `apply` by one that takes the mean out of every gradient first."""
+    apply = optimizer.apply
+    optimizer.apply = lambda gradients, variables=None: apply([g - g.mean() for g in gradients], variables)
+
+
+def signs(optimizer):
+    optimizer._clip_gradients = lambda gradients: [g.sign() for g in gradients]
+
+
+def slow(optimizer):
+    rate = optimizer._get_current_learning_rate
+    optimizer._get_current_learning_rate = lambda: rate() * 0.1
+
+
+@pytest.mark.parametrize("replace, name", [(centralised, "apply"), (signs, "_clip_gradients"), (slow, "_get_current")])
+def test_a_method_of_the_optimizer_that_was_replaced(replace, name):
+    def replaced():
+        optimizer = keras.optimizers.Adam(0.01)
+        replace(optimizer)
+        return perceptron(optimizer=optimizer)
+
+    assert name in check(replaced, fit(X, Y))
+    assert name in check(perceptron, later(lambda model: replace(model.optimizer)))
+
+
+@pytest.mark.parametrize("when", ["before", "later"])
+def test_a_method_of_a_layer_that_was_replaced(when):
+    def replace(model):
+        layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+        operation = layer.convolution_op
+        layer.convolution_op = lambda inputs, kernel: operation(inputs, kernel) * 0.5
+
+    def make():
+        model = convnet()
+        if when == "before":
+            replace(model)
+        return model
+
+    x, y = images()
+
+    def train(model):
+        found = fit(x, y)(model).history
+        if when == "later":
+            replace(model)
+        return [found, fit(x, y)(model).history]
+
+    assert check(make, train) is None

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from kmodels.torch_step.keyed_dropout import keep_mask
 from kmodels.torch_step.memory_format import lies_channels_first
+from kmodels.torch_step.replaced_methods import replaced_methods
 
 __all__ = ["Call", "call_of", "convolution", "max_pooling"]
 
@@ -26,7 +27,7 @@ Call = Callable[..., torch.Tensor]
 
 def call_of(layer: keras.layers.Layer) -> Call | None:
     """Returns the function that computes a layer, or None where the layer or its setting is not known."""
-    make = None if "call" in layer.__dict__ else _KINDS.get(type(layer))  # a user may have replaced it
+    make = None if replaced_methods(layer) else _KINDS.get(type(layer))
     return None if make is None else make(layer)
 
 

@@ -6,6 +6,7 @@ import keras
 
 from kmodels.checks import require
 from kmodels.torch_step.pytorch_rules import RULES
+from kmodels.torch_step.replaced_methods import replaced_methods
 from kmodels.torch_step.stock_rules import AdamRule, NadamRule, SGDRule
 from kmodels.torch_step.updates import UpdateRule
 
@@ -29,7 +30,8 @@ def update_rule(optimizer: keras.optimizers.Optimizer) -> UpdateRule:
         optimizer: a built optimizer; its class must be exactly one of those known, as a subclass may do anything.
 
     Raises:
-        Unsupported: the class is another, or the optimizer or its variables have what no rule has.
+        Unsupported: the class is another, or the optimizer or its variables have what no rule has, or
+            a method of the class was replaced.
         ValueError: the optimizer is not built.
 
     Example:
@@ -42,6 +44,8 @@ def update_rule(optimizer: keras.optimizers.Optimizer) -> UpdateRule:
     rule = _rules().get(kind)
     if rule is None:
         raise Unsupported(f"the update of optimizer {kind.__module__}.{kind.__qualname__} is not known")
+    for name in replaced_methods(optimizer):
+        raise Unsupported(f"the optimizer has a {name} of its own")
     require(optimizer.built, "optimizer", "a built optimizer", optimizer)
     for option, meaning in _OPTIONS.items():
         if getattr(optimizer, option):

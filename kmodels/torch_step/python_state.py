@@ -19,6 +19,7 @@ import torch
 
 from kmodels.torch_step.python_places import PLAIN, Array, Attributes, Cell, Generator, Items, Place, Tensor, content
 from kmodels.torch_step.recorder import CannotRecord
+from kmodels.torch_step.replaced_methods import is_replaced
 
 __all__ = ["PythonState"]
 
@@ -174,7 +175,7 @@ class _Matters:
         layer, model = isinstance(owner, keras.layers.Layer), isinstance(owner, keras.Model)
         self._kept = _KEPT | (_IN_EVERY_LAYER if layer else set()) | (_IN_EVERY_MODEL if model else set())
         self._hidden = _FREE | (_bookkeeping() if layer else set())
-        self._own = not _foreign(type(owner).__module__)
+        self._own, self._owner = not _foreign(type(owner).__module__), owner
 
     def __call__(self, name: Any) -> bool:
         name = str(name)
@@ -182,7 +183,7 @@ class _Matters:
             return True
         if name in self._hidden or name.startswith("__") or name.endswith("_initializer"):
             return False
-        return self._own or not name.startswith("_")
+        return self._own or not name.startswith("_") or is_replaced(self._owner, name)
 
 
 @cache

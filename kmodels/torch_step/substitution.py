@@ -16,6 +16,7 @@ import keras
 import torch
 
 from kmodels.torch_step.layer_calls import Call, call_of, convolution, max_pooling
+from kmodels.torch_step.replaced_methods import replaced_methods
 
 __all__ = ["substituted", "substitutes"]
 
@@ -67,7 +68,7 @@ def _only_consumer(layer: Any, ends: set[int]) -> Any:
         return None
     consumer = layer._outbound_nodes[0].operation
     alone = len(consumer._inbound_nodes) == 1 and len(consumer._inbound_nodes[0].input_tensors) == 1
-    replaced = "call" in layer.__dict__ or "call" in vars(consumer)
+    replaced = replaced_methods(layer) or replaced_methods(consumer)
     return consumer if alone and not replaced and getattr(layer, "activity_regularizer", None) is None else None
 
 
