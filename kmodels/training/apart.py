@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from kmodels.spec.tasks import Task
 from kmodels.training.finished_run import finished_run
 from kmodels.training.losses import loss_for
 from kmodels.training.state import TrainingState, read_state, write_state
+from kmodels.training.stored_threads import using_threads
 from kmodels.training.task_data import TaskData
 
 __all__ = ["Outputs", "TrainOne", "train_apart"]
@@ -82,11 +84,14 @@ def train_apart(
     rule: Rule = task.recipe.model_args.get("rule", "mean_logits")
     require(rule in RULES, "rule", f"one of {', '.join(RULES)}", rule)
     data = TaskData.of(task, dataset, pipeline)
-    found = []
-    for number, member in enumerate(_members(task), start=1):
-        kept = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.stem}.member{number}")
-        found.append(_member(train_one, member, data, pipeline, callbacks, kept))
-    run = _combined(data, rule, [one.run for one in found], [one.outputs for one in found])
+    found: list[_Member] = []
+    with ExitStack() as stack:
+        for number, member in enumerate(_members(task), start=1):
+            kept = None if checkpoint is None else checkpoint.with_name(f"{checkpoint.stem}.member{number}")
+            found.append(_member(train_one, member, data, pipeline, callbacks, kept))
+            if number == 1:  # which may have been trained before an interruption, by another process
+                stack.enter_context(using_threads(found[0].run.threads))
+        run = _combined(data, rule, [one.run for one in found], [one.outputs for one in found])
     for number in range(1, len(found) + 1):
         if checkpoint is not None:
             checkpoint.with_name(f"{checkpoint.stem}.member{number}.done").unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kmodels.acceleration import Mode, execution
-from kmodels.torch_step.device import threads, use_threads
+from kmodels.torch_step.device import threads
 from kmodels.training.chosen_epoch import ChosenEpoch
 from kmodels.training.state import TrainingState, capture, read_state, restore, write_state
 
@@ -22,11 +22,13 @@ class Checkpointing(keras.callbacks.Callback):
     """Collects a training's curves, and writes its state to a file after epochs that took long.
 
     How a run is computed must not depend on whether it was interrupted: a training that goes on takes its steps as it
-    took them before, recorded or compiled, with as many threads.
+    took them before, recorded or compiled, with as many threads; whoever trains it holds these until the run is written
+    down.
 
     Attributes:
         epochs: epochs done before this process took over; 0 at the beginning.
         mode: how the steps were taken before; None at the beginning.
+        threads: of the CPU that they were taken with; 0 at the beginning, or where the backend does not say.
         seconds: spent on `fit` before.
         curves: per-epoch values by name, of the whole training.
         observations: what callbacks that come before this one keep of the training, JSON-ready.
@@ -56,8 +58,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.observations: dict[str, Any] = facts.get("observations", {})
         if self._state is not None and "chosen" in facts:  # files of before had the last epoch alone
             chosen.resume(facts["chosen"], self._state.best)
-        self._threads: int = facts.get("threads", 0)
-        self._before = 0
+        self.threads: int = facts.get("threads", 0)
         self._began: float | None = None
         self._written = time.monotonic()
         self._last = self.epochs
@@ -82,16 +83,8 @@ class Checkpointing(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Called by Keras, once more at each restart."""
-        if self._began is not None:
-            return
-        self._written = self._began = time.monotonic()
-        if self._threads:
-            self._before = threads(keras.backend.backend())
-            use_threads(keras.backend.backend(), self._threads)
-
-    def end(self) -> None:
-        """Gives the next training of this process the threads that this one found."""
-        use_threads(keras.backend.backend(), self._before)
+        if self._began is None:
+            self._written = self._began = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Called by Keras."""

@@ -26,6 +26,7 @@ from kmodels.training.finished_run import finished_run, named_weights
 from kmodels.training.keras_settings import fixed_settings
 from kmodels.training.network import build_model, compile_model, logits_of, transform_for
 from kmodels.training.observing import observed_after, observers
+from kmodels.training.stored_threads import using_threads
 from kmodels.training.task_data import TaskData, feed_pipeline
 from kmodels.training.testing import report_c_classes, require_testable
 from kmodels.training.watching import Diverged, SeedMasks, StopWhenNotFinite, Timing
@@ -85,7 +86,27 @@ def train(
     chosen = ChosenEpoch(recipe.keep, recipe.patience, _test_accuracy(data))
     kept = Checkpointing(checkpoint, data.key, last=last, leave=until is not None, chosen=chosen)
     require(kept.epochs <= last, "until", f"{kept.epochs} or more, where the checkpoint is", until)
-    feed = data.training(kept.epochs)
+    with using_threads(kept.threads):
+        run, said = _trained(data, kept, chosen, callbacks, last=last, began=began)
+    if not run.diverged and until is None:
+        kept.delete()
+    if outputs is not None:
+        outputs += said
+    return run
+
+
+def _trained(
+    data: TaskData,
+    kept: Checkpointing,
+    chosen: ChosenEpoch,
+    callbacks: Sequence[keras.callbacks.Callback],
+    *,
+    last: int,
+    began: float,
+) -> tuple[Run, list[Outputs]]:
+    """Trains to the end of epoch `last`; returns the run, and what the network said of validation and test images."""
+    task, dataset, recipe = data.task, data.dataset, data.task.recipe
+    feed = data.training()
     validation, held_labels = data.validation()
     steps = feed.steps_per_epoch
     model = build_model(
@@ -111,8 +132,6 @@ def train(
         kept.restore(model)  # where nothing was left to train
     except Diverged as error:
         diverged = f"{error}{kept.described()}"
-    finally:
-        kept.end()
     fitted = time.perf_counter()
 
     chosen.restore(model)
@@ -122,11 +141,7 @@ def train(
     if recipe.testing == "report_c" and not diverged:
         further = report_c_classes(model, test, said, seed=task.seed, fold=task.fold)
     seen = kept.observations if diverged else kept.observations | observed_after(model, data, validation, held_labels)
-    if not diverged and until is None:
-        kept.delete()
-    if outputs is not None:
-        outputs += [held, (said, labels)]
-    return finished_run(
+    run = finished_run(
         data,
         curves=kept.curves,
         diverged=diverged,
@@ -145,6 +160,7 @@ def train(
         weight=model.weights[0].value,
         execution=execution(model),
     )
+    return run, [held, (said, labels)]
 
 
 def _test_accuracy(data: TaskData) -> Callable[[Any], float] | None:
