@@ -34,6 +34,9 @@ LENET = Experiment(
         Row("A-1.2", "dropout=0.0"),
         Row("A-1.2", "dropout=0.2"),
         Row("A-1.2", "dropout=0.5"),
+        Row("A-1.2", "dropout=0.0", measure="last_fold_test_accuracy"),
+        Row("A-1.2", "dropout=0.2", measure="last_fold_test_accuracy"),
+        Row("A-1.2", "dropout=0.5", measure="last_fold_test_accuracy"),
     ],
     claims=[
         Claim(

@@ -35,7 +35,7 @@ _RUNNER_A_ASSUMED = (
 LENET_A_ASSUMED = (
     "The loss is not printed in the report: cross-entropy on the network's softmax output is assumed.",
     "How 28x28 images become 32x32 is not stated: zero padding is assumed.",
-    "The report tests the last fold's weights; here a seed's test accuracy is the mean over its folds.",
+    "The report tests the last fold's weights, which stands beside; else a seed's test accuracy is its folds' mean.",
     *_RUNNER_A_ASSUMED,
 )
 """What `LENET_A` had to assume."""

@@ -187,7 +187,7 @@ def measures(part: Part) -> list[tuple[str, list[str]]]:
 
 def _measured(part: Part, cell: str, measure: str) -> str:
     folds = min(part.folds, part.experiment.recipe(cell).split.folds)
-    if MEASURES[measure].spread and folds < 2:
+    if (MEASURES[measure].spread or MEASURES[measure].last_fold) and folds < 2:
         return ""
     try:
         value = estimate(gather(part.runs[cell], measure, folds))

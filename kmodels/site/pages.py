@@ -20,8 +20,8 @@ from kmodels.site.evidence import Evidence, Part, changes, measures, named, sett
 from kmodels.site.figures import Figure
 from kmodels.site.networks import Network
 from kmodels.site.studies import DeclaredStudy, FoundStudy
-from kmodels.spec.claims import Measure
-from kmodels.stats.measured import measured
+from kmodels.spec.claims import MEASURES
+from kmodels.stats.measured import measured, of_one_run
 
 __all__ = ["Known", "pages", "source"]
 
@@ -167,6 +167,7 @@ def _section(part: Part, known: Known) -> dict[str, Any]:
         "measures": measures(part),
         "measure_names": list(dict.fromkeys(line.measure.label for line in part.lines)),
         "measures_shown": list(dict.fromkeys(named(line.measure) for line in part.lines)),
+        "run_measures": [MEASURES[name].label for name in _of_runs(part)],
         "runs": {cell: [_run_line(run, part) for run in runs] for cell, runs in counted.items()},
         "run_count": sum(map(len, counted.values())),
         "classes": _classes(part, counted, known),
@@ -174,17 +175,22 @@ def _section(part: Part, known: Known) -> dict[str, Any]:
 
 
 def _run_line(run: Run, part: Part) -> dict[str, Any]:
-    shown = {line.measure.label: (line.row.measure.removesuffix("_spread"), line.measure) for line in part.lines}
     return {
         "run": run,
-        "values": [_value(run, name, measure) for name, measure in shown.values()],
+        "values": [_value(run, name) for name in _of_runs(part)],
         "minutes": f"{sum(run.seconds.values()) / 60:.1f}",
         "commit": run.commit[:10],
         "path": f"{run.experiment}/{run.key}.json",
     }
 
 
-def _value(run: Run, name: str, measure: Measure) -> str:
+def _of_runs(part: Part) -> list[str]:
+    """Measures of the runs behind the lines, each once."""
+    return list(dict.fromkeys(of_one_run(line.row.measure) for line in part.lines))
+
+
+def _value(run: Run, name: str) -> str:
+    measure = MEASURES[name]
     lacks = measure.probabilities and name not in run.scores and not run.diverged
     return "not kept" if lacks else number(measured(run, name), measure)
 

@@ -26,6 +26,7 @@ class Measure:
         unit: `%` for fractions shown as percent, else the unit as text (may be empty).
         higher_is_better: direction in which a claim's "better" points.
         spread: the value of a cell and seed is the standard deviation over folds, not the mean.
+        last_fold: the value of a cell and seed is that of its last fold alone.
         probabilities: needs the probabilities of test images, which runs over folds do not keep.
         of_machine: says something of the machine too, so that only runs of one are compared.
         threshold: for epochs until something is reached, what: a validation accuracy in (0, 1]; 0 otherwise.
@@ -35,6 +36,7 @@ class Measure:
     unit: str
     higher_is_better: bool
     spread: bool = False
+    last_fold: bool = False
     probabilities: bool = False
     of_machine: bool = False
     threshold: float = 0.0
@@ -43,6 +45,7 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "validation_accuracy": Measure("validation accuracy", "%", True),
     "test_accuracy": Measure("test accuracy", "%", True),
+    "last_fold_test_accuracy": Measure("test accuracy of the last fold's weights", "%", True, last_fold=True),
     "test_accuracy_sampled": Measure("test accuracy, class drawn", "%", True),
     "test_accuracy_training_mode": Measure("test accuracy, each image's own statistics", "%", True),
     "test_accuracy_training_mode_sampled": Measure("test accuracy, own statistics and class drawn", "%", True),

@@ -15,7 +15,7 @@ from scipy.special import nctdtr, stdtr, stdtrit
 
 from kmodels.results.runs import Run
 from kmodels.spec.claims import MEASURES
-from kmodels.stats.measured import measured
+from kmodels.stats.measured import measured, of_one_run
 
 __all__ = ["Estimate", "Interval", "PairedTest", "Runs", "Sample", "corrected_resampled_interval", "estimate", "gather"]
 __all__ += ["holm", "paired_test", "power", "prediction_interval"]
@@ -68,7 +68,8 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
 
     Args:
         runs: the cell's runs; folds from `folds` on are left out.
-        measure: a key of `MEASURES`; `kmodels.stats.measured` says how each is read; `<score>_spread` is of `<score>`.
+        measure: a key of `MEASURES`; `kmodels.stats.measured` says how each is read; `<score>_spread` is of `<score>`,
+            and `last_fold_<score>` that score of the last of the folds, which is then the seed's only one.
         folds: how many folds a seed needs to count, 1 or more; a spread measure always needs two.
 
     Raises:
@@ -76,14 +77,18 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
     """
     if folds < 1:
         raise ValueError(f"folds: expected 1 or more. Received: folds={folds!r}")
-    spread = MEASURES[measure].spread
+    spread, last = MEASURES[measure].spread, MEASURES[measure].last_fold
     folds = max(folds, 2) if spread else folds
+    score = of_one_run(measure)
     by_seed: dict[int, dict[int, float]] = {}
-    wanted = {place: run for place, run in runs.items() if place[1] < folds}
+    wanted = {place: run for place, run in runs.items() if (place[1] == folds - 1 if last else place[1] < folds)}
+    folds = 1 if last else folds
+    unkept = 0
     if MEASURES[measure].probabilities:
-        wanted = {place: run for place, run in wanted.items() if run.diverged or measure in run.scores}
+        kept = {place: run for place, run in wanted.items() if run.diverged or measure in run.scores}
+        unkept, wanted = len(wanted) - len(kept), kept
     for (seed, fold), run in sorted(wanted.items()):
-        by_seed.setdefault(seed, {})[fold] = measured(run, measure.removesuffix("_spread") if spread else measure)
+        by_seed.setdefault(seed, {})[fold] = measured(run, score)
     some = next(iter(wanted.values())).data if wanted else {}
     return Sample(
         folds={seed: tuple(values.values()) for seed, values in by_seed.items() if len(values) == folds},
@@ -92,7 +97,7 @@ def gather(runs: Runs, measure: str, folds: int) -> Sample:
         spread=spread,
         train_images=int(some.get("train_images", 0)),
         validation_images=int(some.get("validation_images", 0)),
-        unkept=sum(place[1] < folds for place in runs) - len(wanted),
+        unkept=unkept,
     )
 
 

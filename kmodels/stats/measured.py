@@ -11,7 +11,17 @@ from kmodels.results.runs import Run
 from kmodels.spec.claims import MEASURES
 from kmodels.spec.observations import gradient_ratio
 
-__all__ = ["measured"]
+__all__ = ["measured", "of_one_run"]
+
+
+def of_one_run(measure: str) -> str:
+    """Returns what is measured of a single run for a measure that is of the folds of a seed together; else the same.
+
+    Example:
+        >>> of_one_run("validation_accuracy_spread"), of_one_run("last_fold_test_accuracy"), of_one_run("seconds")
+        ('validation_accuracy', 'test_accuracy', 'seconds')
+    """
+    return measure.removesuffix("_spread").removeprefix("last_fold_")
 
 
 def measured(run: Run, measure: str) -> float:
