@@ -22,7 +22,7 @@ from benchmarks.keras_side import KerasSide
 from benchmarks.settings import Settings, synthetic
 from benchmarks.twins import CASES, Case
 
-__all__ = ["Scale", "feeding", "folds", "graphs", "jax", "matmul_rate", "table"]
+__all__ = ["Scale", "feeding", "folds", "graphs", "jax", "matmul_rate", "table", "tfdata"]
 
 Report = Callable[[str], None]
 _ROOT = Path(__file__).resolve().parent.parent
@@ -158,31 +158,47 @@ def feeding(scale: Scale, report: Report) -> dict[str, Any]:
     return {"model": model, "rounds": rates, "ratio": gain}
 
 
+def tfdata(scale: Scale, report: Report) -> dict[str, Any]:
+    """(c) The same as `feeding`, fed by tf.data, in a process of its own: nothing else here may load TensorFlow."""
+    if importlib.util.find_spec("tensorflow") is None:
+        return _unavailable("tf.data", "TensorFlow is not installed", report)
+    return _apart("tf.data", scale, {"KERAS_BACKEND": "torch"}, ["tfdata", "--augment"], report)
+
+
 def jax(scale: Scale, report: Report) -> dict[str, Any]:
     """(c) Keras on JAX, where JAX is installed and sees the device, in a process of its own."""
+    name = "Keras on JAX"
     if importlib.util.find_spec("jax") is None:
-        report("Keras on JAX: not available, JAX is not installed")
-        return {"not available": "JAX is not installed"}
-    settings, preset = scale.settings, CASES[scale.feeding].preset
-    command = [sys.executable, "-m", "benchmarks.jax_side", preset, str(settings.batch)]
-    command += [str(scale.seconds), settings.precision]
+        return _unavailable(name, "JAX is not installed", report)
     # JAX would take three quarters of a GPU's memory, which others hold
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    environment = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    found = _apart(name, scale, environment, ["memory"], report)
+    if scale.settings.device != "cpu" and found.get("platforms") == ["cpu"]:
+        return {**_unavailable(name, "JAX sees no GPU", report), **found}
+    return found
+
+
+def _apart(
+    name: str, scale: Scale, environment: dict[str, str], arguments: Sequence[str], report: Report
+) -> dict[str, Any]:
+    settings, preset = scale.settings, CASES[scale.feeding].preset
+    command = [sys.executable, "-m", "benchmarks.apart", preset, str(settings.batch), str(scale.seconds)]
+    command += [settings.precision, *arguments]
+    surroundings = {**os.environ, **environment}
     try:
-        done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=150)
+        done = subprocess.run(command, cwd=_ROOT, env=surroundings, capture_output=True, text=True, timeout=150)
     except subprocess.TimeoutExpired:
-        report("Keras on JAX: not available, it took longer than 150 s")
-        return {"not available": "longer than 150 s"}
+        return _unavailable(name, "longer than 150 s", report)
     if done.returncode != 0:
-        cause = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]
-        report(f"Keras on JAX: not available, {cause}")
-        return {"not available": cause}
+        return _unavailable(name, (done.stderr.strip().splitlines() or ["no message"])[-1][:200], report)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    if settings.device != "cpu" and found["platforms"] == ["cpu"]:
-        report("Keras on JAX: not available, JAX sees no GPU")
-        return {"not available": "JAX sees no GPU", **found}
-    report(f"Keras on JAX ({', '.join(found['platforms'])}): {found['images_per_second']:,.0f} images/s, {preset}")
+    report(f"{name} ({', '.join(found['platforms'])}): {found['images_per_second']:,.0f} images/s, {preset}")
     return {"preset": preset, **found}
+
+
+def _unavailable(name: str, cause: str, report: Report) -> dict[str, Any]:
+    report(f"{name}: not available, {cause}")
+    return {"not available": cause}
 
 
 def folds(scale: Scale, report: Report, *, count: int = 10) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
     texts = {
         "graphs": "CUDA graph, on over off",
         "feeding": "images on the device over NumPy's batches",
+        "tfdata": "tf.data's batches",
         "jax": "Keras on JAX",
         "folds": "10 LeNet folds at once over one fold, in time (one by one: 10)",
         "fast": "time to accuracy",
@@ -71,7 +72,7 @@ def _said(part: str, found: dict[str, Any]) -> list[str]:
     if part in ("graphs", "feeding", "folds"):
         value = found["ratio"]
         return [f"**{value['median']:.2f}** ({value['least']:.2f} to {value['most']:.2f}), {found['model']}"]
-    if part == "jax":
+    if part in ("tfdata", "jax"):
         where_run = ", ".join(found["platforms"])
         return [f"{found['images_per_second']:,.0f} images/s on {where_run}, {found['preset']}"]
     return [_accuracy(target, value) for target, value in found.items() if isinstance(value, dict)]

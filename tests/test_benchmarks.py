@@ -256,9 +256,11 @@ def test_the_gpu_command_runs_on_a_cpu(tmp_path):
     printed = run("benchmarks.gpu", "--smoke", "--out", tmp_path)
     result = json.loads((tmp_path / "gpu-smoke.json").read_text())
     assert printed.strip() == gpu_table.render(result).strip()
-    parts = ("table", "graphs", "feeding", "jax", "folds", "fast")
+    parts = ("table", "graphs", "feeding", "tfdata", "jax", "folds", "fast")
     assert [part for part in parts if "failed" in result[part]] == []
     assert result["graphs"]["not available"] == "no CUDA"
+    assert result["tfdata"]["images_per_second"] > 0
+    assert result["jax"]["images_per_second"] > 0
     assert result["folds"]["ratio"]["median"] > 0
     assert result["fast"]["tiny"]["runs"][0]["seconds"] > 0
     assert result["table"]["rows"][0]["share_of_matmul"]["record"] > 0
