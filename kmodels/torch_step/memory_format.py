@@ -36,7 +36,12 @@ def arrange_kernels(model: keras.Model, slots: Iterable[tuple[keras.Variable, ke
 
 
 def lies_channels_first(weight: torch.Tensor) -> bool:
-    """Whether a kernel `(outputs, inputs, height, width)` lies so in memory, and not channels last."""
+    """Whether a kernel `(outputs, inputs, height, width)` lies so in memory, and not channels last.
+
+    Those of several replicas, seen inside `torch.vmap`, do not say: how they lie is for the whole stack to choose.
+    """
+    if torch._C._functorch.is_batchedtensor(weight):
+        return False
     return weight.is_contiguous() and not weight.is_contiguous(memory_format=torch.channels_last)
 
 
