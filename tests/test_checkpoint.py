@@ -162,14 +162,14 @@ def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
     assert Checkpointing(None, "", last=1, chosen=ChosenEpoch("last", None)).epochs == 0
 
 
-def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch):
+@pytest.mark.backend
+@pytest.mark.parametrize("few", [1, 100] if TORCH else [None])
+def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
-        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", 1)
+        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
     path = tmp_path / "run.state"
     run = train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Spoil(1)])
-    step = ", from step 1 of the epoch on" if TORCH else ""
-    said = f"loss is nan in epoch 2{step}; the state after epoch 1 is kept"
-    assert run.diverged == said
+    assert run.diverged == "loss is nan in epoch 2, from step 1 of the epoch on; the state after epoch 1 is kept"
     assert len(run.curves["loss"]) == 1
     assert path.exists()

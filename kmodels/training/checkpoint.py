@@ -11,7 +11,7 @@ import keras
 from kmodels.acceleration import Mode, execution
 from kmodels.torch_step.device import threads
 from kmodels.training.chosen_epoch import ChosenEpoch
-from kmodels.training.state import TrainingState, capture, read_state, restore, write_state
+from kmodels.training.state import NO_STATE, TrainingState, capture, read_state, restore, write_state
 
 __all__ = ["Checkpointing"]
 
@@ -114,11 +114,11 @@ class Checkpointing(keras.callbacks.Callback):
         self._written, self._last = now, epoch + 1
 
     def described(self) -> str:
-        """Returns, for a training that diverged, which state is still good; empty where there is none.
+        """Returns, for a training that diverged, which state is still good.
 
         Not where it lies: the words are stored with the run, and say the same wherever it ran.
         """
-        return f"; the state after epoch {self._last} is kept" if self._last else ""
+        return f"; the state after epoch {self._last} is kept" if self._last else NO_STATE
 
     def delete(self) -> None:
         """Deletes the file of a training that has ended."""

@@ -25,7 +25,7 @@ from kmodels.torch_step.float32 import without_tf32
 from kmodels.training.finished_run import finished_run, named_weights
 from kmodels.training.keras_settings import fixed_settings
 from kmodels.training.network import build_model
-from kmodels.training.state import capture
+from kmodels.training.state import NO_STATE, capture
 from kmodels.training.task_data import TaskData
 from kmodels.training.train import train
 from kmodels.training.watching import not_finite
@@ -243,7 +243,7 @@ def _note(members: Sequence[_Member], logs: Sequence[dict[str, float]], epoch: i
         if member.diverged:
             continue
         if not all(map(math.isfinite, values.values())):
-            member.diverged = not_finite(values, epoch, replicas.first_bad_steps()[replica], steps)
+            member.diverged = not_finite(values, epoch, replicas.first_bad_steps()[replica], steps) + NO_STATE
             member.weights = replicas.weights(replica)
             continue
         for name, value in values.items():

@@ -18,7 +18,10 @@ import numpy as np
 
 from kmodels.atomic_file import write_atomically
 
-__all__ = ["TrainingState", "capture", "read_state", "restore", "write_state"]
+__all__ = ["NO_STATE", "TrainingState", "capture", "read_state", "restore", "write_state"]
+
+NO_STATE = "; no state was kept yet"
+"""What is said of a training that diverged before there was one to go on from."""
 
 
 @dataclass(frozen=True, eq=False)

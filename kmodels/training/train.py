@@ -29,7 +29,7 @@ from kmodels.training.observing import observed_after, observers
 from kmodels.training.stored_threads import using_threads
 from kmodels.training.task_data import TaskData, feed_pipeline
 from kmodels.training.testing import report_c_classes, require_testable
-from kmodels.training.watching import Diverged, SeedMasks, StopWhenNotFinite, Timing
+from kmodels.training.watching import Diverged, SeedMasks, Timing, stop_when_not_finite
 
 __all__ = ["measure_rate", "train"]
 
@@ -47,9 +47,9 @@ def train(
 ) -> Run:
     """Trains one task and evaluates it once, with the weights of the epoch that its recipe keeps.
 
-    A training whose loss becomes infinite or not a number ends with that epoch, and is a result like any other: what
-    the network says then, or said in the best epoch before where the recipe keeps that, is what it came to, and
-    `Run.diverged` tells.
+    A training whose loss becomes infinite or not a number ends with that step, or with its epoch where steps are
+    recorded, and is a result like any other: what the network says then, or said in the best epoch before where the
+    recipe keeps that, is what it came to, and `Run.diverged` tells.
 
     Args:
         task: recipe, seed and fold.
@@ -121,7 +121,7 @@ def _trained(
         require_testable(model)  # now, not after hours of training
     accelerate(model, mode=kept.mode or "auto", steps=steps * recipe.total_epochs)
     timing = Timing()
-    watching = [timing, StopWhenNotFinite(steps), SeedMasks(task.seed, task.fold)]
+    watching = [timing, stop_when_not_finite(steps), SeedMasks(task.seed, task.fold)]
     watching += [*observers(model, data, kept.observations), chosen, kept, *callbacks]
     built = time.perf_counter()
     diverged = ""

@@ -9,31 +9,62 @@ from typing import Any
 
 import keras
 
-from kmodels.acceleration import first_non_finite_step
+from kmodels.acceleration import execution, first_non_finite_step
 from kmodels.models.initial_weights import seed_masks
 
-__all__ = ["Diverged", "SeedMasks", "StopWhenNotFinite", "Timing", "not_finite"]
+__all__ = ["Diverged", "SeedMasks", "Timing", "not_finite", "stop_when_not_finite"]
 
 
 class Diverged(RuntimeError):
-    """The loss became infinite or not a number; the message names the epoch, and the step where it is known."""
+    """The loss became infinite or not a number; the message names the epoch, and the step where it was in one."""
 
 
-class StopWhenNotFinite(keras.callbacks.Callback):
-    """Ends training with `Diverged` after an epoch whose loss is not finite.
+def stop_when_not_finite(steps_per_epoch: int) -> keras.callbacks.Callback:
+    """Returns a callback that ends a training with `Diverged` when its loss is not finite.
+
+    Steps that Keras takes itself end there. Recorded ones end with the epoch, as nothing waits for them; they note on
+    the device which was the first.
 
     Args:
         steps_per_epoch: batches an epoch.
     """
+    return _BeforeTheNext(steps_per_epoch) if keras.backend.backend() == "torch" else _AfterEach(steps_per_epoch)
 
+
+class _StopWhenNotFinite(keras.callbacks.Callback):
     def __init__(self, steps_per_epoch: int) -> None:
         super().__init__()
-        self._steps_per_epoch = steps_per_epoch
+        self._steps_per_epoch, self._epoch = steps_per_epoch, 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Called by Keras."""
-        if not all(map(math.isfinite, (logs or {}).values())):
-            raise Diverged(not_finite(logs or {}, epoch, first_non_finite_step(self.model), self._steps_per_epoch))
+        self._look(logs or {}, self._steps_per_epoch - 1)
+
+    def _look(self, values: Mapping[str, float], last: int) -> None:
+        """Raises where one is not finite, after a step of the epoch that is the first bad one if Keras took it."""
+        if all(map(math.isfinite, values.values())):
+            return
+        step = first_non_finite_step(self.model)
+        if step is None and execution(self.model) == "keras" and not math.isfinite(values.get("loss", 0.0)):
+            step = last
+        raise Diverged(not_finite(values, self._epoch, step, self._steps_per_epoch))
+
+
+class _AfterEach(_StopWhenNotFinite):
+    """For JAX and TensorFlow: a running mean that is no number tells of the first bad step."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._look({name: value for name, value in (logs or {}).items() if name == "loss"}, batch)
+
+
+class _BeforeTheNext(_StopWhenNotFinite):
+    """For PyTorch, where Keras waits for every step, recorded ones too, if a callback has `on_train_batch_end`."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch and execution(self.model) == "keras":
+            self._look({m.name: float(m.result()) for m in self.model.metrics if m.name == "loss"}, batch - 1)
 
 
 def not_finite(logs: Mapping[str, float], epoch: int, step: int | None, steps_per_epoch: int) -> str:
