@@ -23,12 +23,14 @@ class Circumstances:
         self._model = model
         self._variables, self._trained = list(model.variables), list(model.trainable_variables)
         self._python = PythonState(model)
-        self._flags = self._read()
+        self._flags, self._settings = self._read(), _settings()
 
     def changed(self) -> str | None:
         """Returns what is no longer as it was, or None; cheap enough to be asked before every call."""
         if self._read() != self._flags:
             return "what is trainable, or where a variable lies,"
+        if _settings() != self._settings:
+            return "a setting of keras.config"
         return self._python.changed()
 
     def _read(self) -> list[Any]:
@@ -37,6 +39,11 @@ class Circumstances:
             [variable._trainable for variable in self._variables],
             [(v.requires_grad, v.dtype, v.data_ptr(), not v._backward_hooks) for v in values],
         ]
+
+
+def _settings() -> tuple[Any, ...]:
+    """What Keras' own functions read of its settings while they compute."""
+    return keras.config.epsilon(), keras.config.floatx(), keras.config.image_data_format()
 
 
 def require_recordable(model: keras.Model) -> None:

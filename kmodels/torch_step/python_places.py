@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextvars import ContextVar
 from operator import is_, itemgetter
 from types import CellType
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["PLAIN", "Array", "Attributes", "Cell", "Generator", "Items", "Place", "Tensor", "content"]
+__all__ = ["PLAIN", "Array", "Attributes", "Cell", "Generator", "Items", "Place", "Slots", "Tensor", "content"]
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 """Types compared by value; everything else is the same only if it is the same object."""
@@ -104,21 +106,53 @@ class Attributes(Place):
         return [n for n in self._held if n not in self._known and self._added(n)] if self._added else []
 
 
-class Items(Place):
-    """The items of a list or set."""
+class Slots(MutableMapping[str, Any]):
+    """An object's `__slots__` as a mapping, for `Attributes`.
 
-    def __init__(self, name: str, held: list[Any] | set[Any]) -> None:
+    Args:
+        owner: the object.
+        names: of its slots, filled or not.
+    """
+
+    def __init__(self, owner: object, names: Sequence[str]) -> None:
+        self._owner, self._names = owner, names
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self._owner, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        object.__setattr__(self._owner, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        object.__delattr__(self._owner, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._names if hasattr(self._owner, name))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Items(Place):
+    """The items of a list, queue or set."""
+
+    def __init__(self, name: str, held: list[Any] | deque[Any] | set[Any]) -> None:
         super().__init__(name)
         self._held, self._values = held, tuple(held)
 
     def same(self) -> bool:
         """See `Place`."""
-        return len(self._held) == len(self._values) and all(map(_same, self._held, self._values))
+        if len(self._held) != len(self._values):
+            return False
+        return all(map(is_, self._held, self._values)) or all(map(_same, self._held, self._values))
 
     def restore(self) -> None:
         """See `Place`."""
         self._held.clear()
-        (self._held.extend if isinstance(self._held, list) else self._held.update)(self._values)
+        (self._held.update if isinstance(self._held, set) else self._held.extend)(self._values)
 
 
 class Array(Place):
@@ -160,9 +194,9 @@ class Tensor(Place):
 
 
 class Cell(Place):
-    """A variable that a function shares with the function around it."""
+    """A variable that a function shares with the function around it, or one of the context."""
 
-    def __init__(self, name: str, held: CellType) -> None:
+    def __init__(self, name: str, held: CellType | ContextVar[Any]) -> None:
         super().__init__(name)
         self._held, self._value = held, content(held)
 
@@ -172,15 +206,19 @@ class Cell(Place):
 
     def restore(self) -> None:
         """See `Place`."""
-        if self._value is not _MISSING:
+        if self._value is _MISSING:
+            return
+        if isinstance(self._held, ContextVar):
+            self._held.set(self._value)
+        else:
             self._held.cell_contents = self._value
 
 
-def content(cell: CellType) -> Any:
-    """Returns what a cell holds; an object of no meaning while it is empty."""
+def content(held: CellType | ContextVar[Any]) -> Any:
+    """Returns what a cell or a variable of the context holds; an object of no meaning while it is empty."""
     try:
-        return cell.cell_contents
-    except ValueError:
+        return held.get() if isinstance(held, ContextVar) else held.cell_contents
+    except (ValueError, LookupError):
         return _MISSING
 
 

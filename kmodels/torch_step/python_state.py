@@ -9,15 +9,38 @@ from __future__ import annotations
 import random
 import sys
 from argparse import Namespace
-from functools import cache, partial
-from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from collections import ChainMap, UserDict, UserList, deque
+from contextvars import ContextVar
+from functools import cache, cached_property, partial, partialmethod
+from pathlib import Path
+from threading import local
+from types import (
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
 from typing import Any
 
 import keras
 import numpy as np
 import torch
 
-from kmodels.torch_step.python_places import PLAIN, Array, Attributes, Cell, Generator, Items, Place, Tensor, content
+from kmodels.torch_step.python_places import (
+    PLAIN,
+    Array,
+    Attributes,
+    Cell,
+    Generator,
+    Items,
+    Place,
+    Slots,
+    Tensor,
+    content,
+)
 from kmodels.torch_step.recorder import CannotRecord
 from kmodels.torch_step.replaced_methods import is_replaced
 
@@ -44,6 +67,9 @@ _KEPT = frozenset(
 )
 _IN_EVERY_LAYER = frozenset({"_dtype_policy", "_trainable", "activity_regularizer", "autocast"})
 _IN_EVERY_MODEL = frozenset({"optimizer", "loss", "_run_eagerly", "_compile_loss", "_compile_metrics", "_loss_tracker"})
+_NAMESPACES = (SimpleNamespace, Namespace, UserDict, UserList, ChainMap, local)
+_WRAPPERS = (property, cached_property, staticmethod, classmethod, type(cache(abs)))
+_WRAPPED = ("fget", "func", "__func__", "__wrapped__")
 _ARRAY_BYTES = 1 << 16  # larger arrays, such as data, are told apart by their identity alone
 _PLACES = 20000
 
@@ -92,13 +118,10 @@ class PythonState:
         if len(self._places) > _PLACES:
             raise CannotRecord(f"more than {_PLACES} values in Python surround it, too many to watch")
         self._seen[id(value)] = value
-        if isinstance(value, list | tuple | set | frozenset):
-            if isinstance(value, list | set):
-                self._places.append(Items(name, value))
-            for item in value:
-                self._visit(name, item)
-        elif isinstance(value, dict):
-            self._attributes(name, value, list(value), added=lambda _: True)
+        if isinstance(value, list | tuple | set | frozenset | deque | dict):
+            self._container(name, value)
+        elif isinstance(value, MappingProxyType):
+            self._attributes(name, value, list(value), write=lambda key, found: None)
         elif isinstance(value, np.ndarray):
             if value.nbytes <= _ARRAY_BYTES and value.dtype != object:
                 self._places.append(Array(name, value))
@@ -109,10 +132,17 @@ class PythonState:
                 self._places.append(Tensor(name, value))
         elif isinstance(value, np.random.Generator | np.random.RandomState | random.Random):
             self._generators.append(Generator(name, value))
-        elif isinstance(value, partial):
+        elif isinstance(value, partial | partialmethod):
             self._visit(name, (value.func, value.args, value.keywords))
-        elif isinstance(value, SimpleNamespace | Namespace):
+        elif isinstance(value, _NAMESPACES):
             self._attributes(name, vars(value), list(vars(value)), added=lambda _: True)
+        elif isinstance(value, ContextVar):
+            self._cell(name, value)
+        elif isinstance(value, ModuleType):
+            plain = [key for key, found in vars(value).items() if isinstance(found, (*PLAIN, dict, list))]
+            self._module(name, value, [key for key in plain if not key.startswith("__")], set())
+        elif isinstance(value, _WRAPPERS):
+            self._visit(name, next(getattr(value, key) for key in _WRAPPED if hasattr(value, key)))
         elif isinstance(value, MethodType):
             self._visit(name, value.__self__)
             self._visit(name, value.__func__)
@@ -120,8 +150,23 @@ class PythonState:
             self._function(value)
         elif isinstance(value, type):
             self._class(value)
-        elif isinstance(value, _KERAS_KINDS) or (hasattr(value, "__dict__") and not _foreign(type(value).__module__)):
+        elif isinstance(value, _KERAS_KINDS) or not _foreign(type(value).__module__):
             self._object(value)
+
+    def _container(self, name: str, value: Any) -> None:
+        if isinstance(value, dict):
+            self._attributes(name, value, list(value), added=lambda _: True)
+        else:
+            if isinstance(value, list | set | deque):
+                self._places.append(Items(name, value))
+            for item in value:
+                self._visit(name, item)
+        if not _foreign(type(value).__module__):
+            self._object(value)
+
+    def _cell(self, name: str, held: Any) -> None:
+        self._places.append(Cell(name, held))
+        self._visit(name, content(held))
 
     def _attributes(self, name: str, held: Any, names: list[Any], **options: Any) -> None:
         self._places.append(Attributes(name, held, names, **options))
@@ -129,9 +174,12 @@ class PythonState:
             self._visit(f"{name}.{key}" if name else str(key), held[key])
 
     def _object(self, owner: Any) -> None:
-        held, matters = vars(owner), _Matters(owner)
+        held, matters = getattr(owner, "__dict__", {}), _Matters(owner)  # without one, where its class has slots
         label = f"{type(owner).__name__} {getattr(owner, 'name', '')}".strip()
         self._attributes(label, held, [key for key in held if matters(key)], added=matters)
+        if slots := _slots(type(owner)):
+            values = Slots(owner, slots)
+            self._attributes(label, values, list(values), added=lambda _: True)
         for metric in held.get("_metrics", ()) if isinstance(owner, keras.metrics.Metric | keras.losses.Loss) else ():
             self._visit(label, metric)
         if not _foreign(type(owner).__module__):
@@ -143,29 +191,43 @@ class PythonState:
         if _foreign(kind.__module__):
             return
         held = {key: value for key, value in vars(kind).items() if not key.startswith("__") or key == "__call__"}
-        plain = [key for key, value in held.items() if isinstance(value, PLAIN)]
-        self._attributes(kind.__name__, vars(kind), plain, write=partial(setattr, kind))
-        for value in held.values():
-            function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-            if isinstance(function, FunctionType):
-                self._visit(function.__name__, function)
+        if _installed(kind.__module__):
+            held = {key: value for key, value in held.items() if isinstance(value, (*PLAIN, FunctionType, *_WRAPPERS))}
+        self._attributes(kind.__name__, vars(kind), list(held), write=partial(setattr, kind))
 
     def _function(self, function: FunctionType) -> None:
         if _foreign(function.__module__ or ""):
             return
         name, names, around = function.__name__, sorted(_names(function.__code__)), function.__globals__
-        modules = {key: around[key] for key in names if isinstance(around.get(key), ModuleType)}
-        self._attributes(name, around, [key for key in names if key in around and key not in modules])
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        imported = {key: sys.modules[key] for key in names if key in sys.modules}  # by the function itself
+        reached = {**imported, **around, **{key: content(cell) for key, cell in cells.items()}}
+        modules = {key: reached[key] for key in (*names, *cells) if isinstance(reached.get(key), ModuleType)}
+        done: set[int] = set()
         for key, module in modules.items():
-            if not _foreign(module.__name__):
-                held = vars(module)
-                self._attributes(key, held, [n for n in names if n in held and isinstance(held[n], PLAIN)])
-        for variable, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            self._places.append(Cell(f"{variable}, which {name} uses", cell))
-            self._visit(variable, content(cell))
+            self._module(key, module, names, done)
+        self._attributes(name, around, [key for key in names if key in around and key not in modules])
+        for key, cell in cells.items():
+            if key in modules:
+                self._places.append(Cell(f"{key}, which {name} uses", cell))
+            else:
+                self._cell(f"{key}, which {name} uses", cell)
         for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self._visit(name, default)
         self._visit(name, vars(function))
+
+    def _module(self, name: str, module: ModuleType, names: list[str], done: set[int]) -> None:
+        """Visits what some names stand for in a module of the user's own, and in modules that it names by them."""
+        if id(module) in done or _foreign(module.__name__):
+            return
+        done.add(id(module))
+        held = vars(module)
+        kinds = (*PLAIN, dict, list) if _installed(module.__name__) else object
+        used = [key for key in names if key in held and isinstance(held[key], kinds)]
+        for key in used:
+            if isinstance(held[key], ModuleType):
+                self._module(f"{name}.{key}", held[key], names, done)
+        self._attributes(name, held, [key for key in used if not isinstance(held[key], ModuleType)])
 
 
 class _Matters:
@@ -194,10 +256,24 @@ def _bookkeeping() -> frozenset[str]:
     return frozenset(name for owner in (keras.layers.Layer(), keras.Model(), *models) for name in vars(owner))
 
 
+def _slots(kind: type) -> tuple[str, ...]:
+    """Names of the `__slots__` that a class and the user's classes under it have."""
+    own = [vars(base).items() for base in kind.__mro__ if not _foreign(base.__module__)]
+    return tuple(name for items in own for name, value in items if isinstance(value, MemberDescriptorType))
+
+
 def _names(code: CodeType) -> set[str]:
-    """Names that a function, and those defined in it, look up in its module or as attributes."""
+    """Names that a function, and those defined in it, look up in its module or as attributes, or by `getattr`."""
     inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-    return set(code.co_names).union(*(_names(c) for c in inner))
+    words = {constant for constant in code.co_consts if isinstance(constant, str) and constant.isidentifier()}
+    return words.union(code.co_names, *(_names(c) for c in inner))
+
+
+@cache
+def _installed(module: str) -> bool:
+    """Whether a module belongs to an installed package: one could go through all of it and find nothing of a user's."""
+    found = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None)
+    return found is not None and not {"site-packages", "dist-packages"}.isdisjoint(Path(found).parts)
 
 
 def _foreign(module: str) -> bool:
