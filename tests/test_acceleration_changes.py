@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from tests.accelerated import check, convnet, crossentropy, features, fit, images, later, only_torch, perceptron
+from kmodels.acceleration import execution, explain
+from tests.accelerated import (
+    check,
+    convnet,
+    crossentropy,
+    features,
+    fit,
+    images,
+    later,
+    only_torch,
+    perceptron,
+    trained,
+    values,
+)
 
 pytestmark = [only_torch]
 
@@ -86,6 +99,28 @@ def _layer(model):
 )
 def test_attributes_changed_by_a_callback(change):
     check(scaled, later(change))
+
+
+@pytest.mark.parametrize("options", [{"mode": "compile"}, {"mode": "auto", "steps": 10**6}], ids=["compile", "auto"])
+def test_a_number_that_changes_every_epoch_has_the_step_compiled_twice_at_most(options, monkeypatch):
+    graphs = []
+    monkeypatch.setattr("kmodels.torch_step.functions.can_compile", lambda device: None)
+    monkeypatch.setattr("kmodels.torch_step.functions.compiled", lambda graph, inputs: graphs.append(graph) or graph)
+
+    def train(model):
+        def on_epoch_begin(epoch, logs):
+            _layer(model).factor = 1.0 + epoch / 10
+
+        return fit(X, Y, epochs=5, batch_size=1, callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin)])(model)
+
+    fast, result, causes = trained(scaled, train, **options)
+    plain, expected, _ = trained(scaled, train)
+    assert not causes and len(graphs) == 2
+    assert execution(fast) == "recorded"
+    assert "recorded anew 4 times, so not compiled any more: Scaled scaled.factor changed" in explain(fast)
+    np.testing.assert_allclose(result["loss"], expected["loss"], rtol=1e-4)
+    for a, b in zip(values(fast), values(plain), strict=False):
+        np.testing.assert_allclose(a, b, atol=1e-4)
 
 
 @pytest.mark.parametrize("index", [1, 2])

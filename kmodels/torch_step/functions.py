@@ -32,6 +32,7 @@ __all__ = ["StepFunctions"]
 _FEW_STEPS = 100
 _HASTY_STEPS = 20  # changes sooner after one another than this, so often in a row, are not worth recording anew
 _OFTEN = 4
+_COMPILED_ANEW = 1  # a value that changes more often than this would have the compiler run for it every time
 _KINDS_OF_BATCHES = 32  # each has a recording of its own, which takes time and memory
 
 
@@ -64,7 +65,8 @@ class StepFunctions:
         few = self._mode == "auto" and self._ahead is not None and self._ahead < _FEW_STEPS
         self._refused = f"fewer than {_FEW_STEPS} steps are ahead" if few else None
         self._around: Circumstances | None = None
-        self._steps = self._hasty = 0
+        self._steps = self._hasty = self._changes = 0
+        self._changed = ""
         self._first_bad: torch.Tensor | None = None
 
     @property
@@ -184,6 +186,7 @@ class StepFunctions:
         if self._around is None or self._refused is not None or (changed := self._around.changed()) is None:
             return
         self._around = None
+        self._changed, self._changes = changed, self._changes + 1
         self._hasty = self._hasty + 1 if self._steps < _HASTY_STEPS else 0
         self._steps = 0
         if self._hasty == _OFTEN:
@@ -232,6 +235,8 @@ class StepFunctions:
 
     def _compile_at(self, work: Work, state: State) -> int | None:
         """Number of steps before a graph is compiled; None for never."""
+        if self._changes > _COMPILED_ANEW:
+            return None
         if self._mode != "auto":
             return 0 if self._mode == "compile" else None
         pays = steps_until_compiling_pays(work, state.tensors()[0].device)
@@ -260,6 +265,8 @@ class StepFunctions:
         if self._refused is not None:
             return [f"{name}: Keras' own step, because {self._refused}"]
         lines = [] if self._not_compiled is None else [f"{name}: not compiled, because {self._not_compiled}"]
+        if self._changes > _COMPILED_ANEW and self._mode != "record":
+            lines.append(f"  recorded anew {self._changes} times, so not compiled any more: {self._changed} changed")
         if not self._graphs:
             return [*lines, "nothing recorded yet"]
         how = "PyTorch's kernels" if self._kernels else "Keras' own operations"
