@@ -65,6 +65,29 @@ def test_a_capture_counts_as_no_step_and_copies_what_changes():
     assert first.tolist() == [21.0, 41.0]  # a copy
 
 
+def test_a_capture_draws_nothing_from_the_generator():
+    def step(total, given):
+        total.add_(torch.rand(2) * given)
+        return (total * 1,)
+
+    torch.manual_seed(0)
+    expected = [torch.rand(2), torch.rand(2)]
+    torch.manual_seed(0)
+    state = torch.zeros(2)
+    replay = captured(step, [state], [[torch.ones(2)]] * 2, resident=0, capture=run_again)
+    replay([[torch.ones(2)]] * 2)
+    torch.testing.assert_close(state, sum(expected))
+
+    def broken(total, given):
+        torch.rand(2)
+        raise RuntimeError("no capture")
+
+    torch.manual_seed(0)
+    with pytest.raises(RuntimeError):
+        captured(broken, [state], [[torch.ones(2)]], resident=0, capture=run_again)
+    torch.testing.assert_close(torch.rand(2), expected[0])
+
+
 def test_what_cannot_be_captured_changes_nothing_and_is_said():
     replays, state = Replays(run_again), torch.nn.Parameter(torch.zeros(1))
 

@@ -6,8 +6,8 @@ changes from batch to batch is copied into buffers that belong to the graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -58,7 +58,9 @@ def captured(
     resident: int,
     capture: Callable[[Callable[[], Any]], Callable[[], None]] | None = None,
 ) -> Replay:
-    """Captures one step for each batch, without any of them counting: the state is what it was before.
+    """Captures one step for each batch, without any of them counting.
+
+    The state and PyTorch's generators of random numbers are afterwards what they were before.
 
     Args:
         function: of the state's and a batch's tensors; changes the state in place.
@@ -84,12 +86,25 @@ def captured(
         kept = [tensor.clone() for tensor in state]
         try:
             device = state[0].device
-            with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+            with _generators_kept(device), torch.cuda.device(device) if device.type == "cuda" else nullcontext():
                 replay = (capture or _cuda_graph)(steps)
         finally:
             for tensor, value in zip(state, kept, strict=True):
                 tensor.copy_(value)
     return Replay(replay, inputs, outputs)
+
+
+@contextmanager
+def _generators_kept(device: torch.device) -> Iterator[None]:
+    """Puts the generators of the host and of the device back after the block, whatever it drew."""
+    host = torch.get_rng_state()
+    there = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    try:
+        yield
+    finally:
+        torch.set_rng_state(host)
+        if there is not None:
+            torch.cuda.set_rng_state(there, device)
 
 
 def _cuda_graph(steps: Callable[[], Any]) -> Callable[[], None]:
