@@ -64,6 +64,7 @@ def check(
     train: Callable[[keras.Model], Any],
     *,
     exact: bool = False,
+    mode: str = "record",
     atol: float = ROUNDING,
     stock: Callable[[keras.Model], Any] | None = None,
 ) -> str | None:
@@ -73,6 +74,7 @@ def check(
         make: returns a compiled model, the same for the same state of the generators.
         train: does something to it, and returns numbers that must agree.
         exact: record Keras' own operations, and compare bit by bit.
+        mode: of `accelerate`; where it is `compile`, what was recorded must have been compiled.
         atol: the largest difference else, of numbers near 1.
         stock: what is done to the plain copy, where it cannot be the same.
 
@@ -80,9 +82,10 @@ def check(
         The cause why nothing was recorded, of the one warning; None where the training step was recorded.
     """
     plain, expected, _ = trained(make, stock or train)
-    fast, actual, causes = trained(make, train, mode="record", exact=exact)
+    fast, actual, causes = trained(make, train, mode=mode, exact=exact)
     assert len(causes) <= 1, causes
-    assert (execution(fast) == "keras") == bool(causes), (execution(fast), causes)
+    taken = "keras" if causes else {"record": "recorded", "compile": "compiled"}[mode]
+    assert execution(fast) == taken, (execution(fast), causes)
     atol = 0.0 if exact else atol
     for a, b, variable in zip(
         values(fast), values(plain), [*plain.variables, *plain.optimizer.variables], strict=False

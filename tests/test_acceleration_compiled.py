@@ -5,10 +5,13 @@ import os
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
+from kmodels import optimizers
 from kmodels.torch_step.compiler import can_compile
-from tests.accelerated import only_torch
+from tests.accelerated import check, convnet, features, fit, images, only_torch, perceptron
 
 torch = pytest.importorskip("torch")
 CANNOT = can_compile(torch.device("cpu"))
@@ -67,3 +70,45 @@ def test_a_folder_that_was_chosen_is_kept_and_one_that_cannot_be_made_is_no_erro
     assert chosen["folder"] == str(scratch / "chosen") and any((scratch / "chosen").iterdir())
     (scratch / "file").write_text("")
     assert process(XDG_CACHE_HOME=scratch / "file", TMPDIR=scratch)["compile execution"] == "compiled"
+
+
+IMAGES, CLASSES = images()
+X, Y = features()
+
+
+@pytest.fixture
+def folder(scratch, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(scratch))
+
+
+def compiled(make, train, atol):
+    return check(make, train, mode="compile", atol=atol)
+
+
+@pytest.mark.usefixtures("folder")
+def test_compiled_penalties_clipping_and_sample_weights_are_those_of_keras():
+    def make():
+        return convnet(optimizer=optimizers.Adam(1e-3, l2=0.1, global_clipnorm=0.5), metrics=["accuracy"])
+
+    weights = np.linspace(0.0, 2.0, len(IMAGES))
+    assert compiled(make, fit(IMAGES, CLASSES, batch_size=6, epochs=3, sample_weight=weights), atol=1e-6) is None
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_compiled_schedule_decay_and_class_weights_are_those_of_keras():
+    def make():
+        rate = keras.optimizers.schedules.ExponentialDecay(0.05, 2, 0.8)
+        return perceptron(optimizer=keras.optimizers.AdamW(rate, weight_decay=0.1, clipvalue=0.05))
+
+    train = fit(X, Y, batch_size=8, epochs=3, class_weight={0: 0.5, 1: 1.0, 2: 3.0})
+    assert compiled(make, train, atol=1e-6) is None
+
+
+@pytest.mark.usefixtures("folder")
+def test_compiled_bfloat16_is_that_of_keras_within_its_rounding():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert compiled(perceptron, fit(X, Y, batch_size=8, epochs=3), atol=3e-3) is None
+    finally:
+        keras.config.set_dtype_policy(before)
