@@ -47,9 +47,9 @@ def train(
 ) -> Run:
     """Trains one task and evaluates it once, with the weights of the epoch that its recipe keeps.
 
-    A training whose loss becomes infinite or not a number ends with that step, or with its epoch where steps are
-    recorded, and is a result like any other: what the network says then, or said in the best epoch before where the
-    recipe keeps that, is what it came to, and `Run.diverged` tells.
+    A training whose loss becomes infinite or not a number ends with that step or the next, or with its epoch where
+    steps are recorded, and is a result like any other: what the network says then, or said in the best epoch before
+    where the recipe keeps that, is what it came to, and `Run.diverged` tells.
 
     Args:
         task: recipe, seed and fold.

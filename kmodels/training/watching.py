@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import keras
@@ -14,6 +16,8 @@ from kmodels.models.initial_weights import seed_masks
 
 __all__ = ["Diverged", "SeedMasks", "Timing", "not_finite", "stop_when_not_finite"]
 
+_SECONDS = 60.0
+
 
 class Diverged(RuntimeError):
     """The loss became infinite or not a number; the message names the epoch, and the step where it was in one."""
@@ -22,13 +26,13 @@ class Diverged(RuntimeError):
 def stop_when_not_finite(steps_per_epoch: int) -> keras.callbacks.Callback:
     """Returns a callback that ends a training with `Diverged` when its loss is not finite.
 
-    Steps that Keras takes itself end there. Recorded ones end with the epoch, as nothing waits for them; they note on
-    the device which was the first.
+    Steps that Keras takes itself end there, on JAX and TensorFlow after one more. Recorded ones end with the epoch, as
+    nothing waits for them; they note on the device which was the first.
 
     Args:
         steps_per_epoch: batches an epoch.
     """
-    return _BeforeTheNext(steps_per_epoch) if keras.backend.backend() == "torch" else _AfterEach(steps_per_epoch)
+    return _BeforeTheNext(steps_per_epoch) if keras.backend.backend() == "torch" else _OneStepLater(steps_per_epoch)
 
 
 class _StopWhenNotFinite(keras.callbacks.Callback):
@@ -52,11 +56,32 @@ class _StopWhenNotFinite(keras.callbacks.Callback):
         raise Diverged(not_finite(values, self._epoch, step, self._steps_per_epoch))
 
 
-class _AfterEach(_StopWhenNotFinite):
-    """For JAX and TensorFlow: a running mean that is no number tells of the first bad step."""
+class _OneStepLater(_StopWhenNotFinite):
+    """For JAX and TensorFlow, which prepare a batch while the step before it is computed.
+
+    The loss of a step is received by a thread of Keras' own and waited for when the next step but one begins.
+    """
+
+    async_safe = True  # Keras' word: it need not wait for a step to tell of it
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        self._losses: dict[int, Future[float]] = {}
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch >= 2:
+            with suppress(TimeoutError):  # then the step failed, which Keras will raise
+                self._look({"loss": self._loss_of(batch - 2).result(_SECONDS)}, batch - 2)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._look({name: value for name, value in (logs or {}).items() if name == "loss"}, batch)
+        self._loss_of(batch).set_result((logs or {}).get("loss", 0.0))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        bad = [step for step, loss in self._losses.items() if not math.isfinite(loss.result())]
+        self._look(logs or {}, min(bad, default=self._steps_per_epoch - 1))
+
+    def _loss_of(self, step: int) -> Future[float]:
+        return self._losses.setdefault(step, Future())
 
 
 class _BeforeTheNext(_StopWhenNotFinite):
