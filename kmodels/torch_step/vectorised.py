@@ -50,7 +50,7 @@ class Replicas:
         transforms: how each replica's images are prepared.
         steps: training steps that are ahead, by which it is decided whether to compile.
         mode: `record` never compiles, `compile` does at once, `auto` where it pays.
-        replays: replays steps that were taken once before; None for CUDA graphs on a GPU, and for none elsewhere.
+        replays: replays steps that were taken once before, as a CUDA graph; None takes each step anew, on a GPU too.
 
     Raises:
         Unsupported: the optimizer is not known, or does what is no elementwise update, or the model is of another kind.
