@@ -35,7 +35,8 @@ def accelerate(
         mode: `record` never compiles, `compile` does at once, `auto` once it has paid: after as many steps as compiling
             costs, by the work counted in the recorded graph and never by a clock.
         steps: training steps that are ahead, where they are known: `auto` then compiles at once or never, and leaves
-            fewer than a hundred to Keras' own step, as recording would take longer than it saves.
+            fewer than a hundred to Keras' own step, as recording would take longer than it saves. Without it recording
+            is done at the first step.
         exact: record Keras' own operations, so that the weights are those of Keras' step to the last bit; slower, and
             never compiled.
         cuda_graph: on an NVIDIA GPU, take the steps of one execution (`steps_per_execution` of `compile`) by replaying
