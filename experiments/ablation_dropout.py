@@ -6,7 +6,8 @@
     python experiments/ablation_dropout.py --report             # table and figures from results, no training
 
 Report A validates once a fold, at its end; here validation is also measured after every epoch, for the curves.
-The reports' protocols have not been run yet.
+Row A-1.2 runs without dropout and with 0.2 so far, one seed each: 97.5 and 97.2 % over ten folds, the folds' corrected
+interval of the difference just above 0. Three seeds are needed for a verdict; the other rows wait for their protocol.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, Split, grid, main
