@@ -214,3 +214,15 @@ def test_keras_floatx_in_the_middle_of_fit():
             keras.config.set_floatx("float32")
 
     assert check(lambda: perceptron(loss=loss), train) is None
+
+
+def test_an_object_that_has_no_attribute_but_an_error_for_each():
+    class Strict:
+        def __init__(self):
+            self.f = 1.0
+
+        def __getattr__(self, name):
+            raise KeyError(name)
+
+    held = Strict()
+    assert check(lambda: perceptron(loss=lambda y, p: error(y, p) * held.f), later(lambda _: None)) is None

@@ -175,7 +175,8 @@ class PythonState:
 
     def _object(self, owner: Any) -> None:
         held, matters = getattr(owner, "__dict__", {}), _Matters(owner)  # without one, where its class has slots
-        label = f"{type(owner).__name__} {getattr(owner, 'name', '')}".strip()
+        called = held.get("name")  # not `owner.name`, which may be anything's code
+        label = f"{type(owner).__name__} {called if isinstance(called, str) else ''}".strip()
         self._attributes(label, held, [key for key in held if matters(key)], added=matters)
         if slots := _slots(type(owner)):
             values = Slots(owner, slots)
