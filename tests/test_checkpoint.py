@@ -7,6 +7,7 @@ import pytest
 from kmodels import data
 from kmodels.spec.experiment import Split
 from kmodels.spec.rate import Restart, Schedule
+from kmodels.training import checkpoint
 from kmodels.training.checkpoint import Checkpointing
 from kmodels.training.chosen_epoch import ChosenEpoch
 from kmodels.training.train import train
@@ -102,6 +103,26 @@ def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, mon
         assert path.exists()
     assert_the_same(train(task(**RECIPE), digits, checkpoint=path), whole)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(("took", "written"), [(0.5, [2, 3, 4, 5]), (1.5, [2, 4]), (1000.0, [2, 4])])
+def test_every_epoch_is_written_once_a_minute_is_over_unless_writing_takes_long(
+    digits, tmp_path, monkeypatch, took, written
+):
+    clock, epochs = [0.0], []
+
+    def write(path, state):
+        clock[0] += took
+        epochs.append(state.epochs)
+
+    class Slow(keras.callbacks.Callback):  # epochs of 40 s
+        def on_epoch_begin(self, epoch, logs=None):
+            clock[0] += 40.0
+
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(checkpoint, "write_state", write)
+    train(task(**{**RECIPE, "epochs": 6}), digits, checkpoint=tmp_path / "run.state", callbacks=[Slow()])
+    assert epochs == written
 
 
 @pytest.mark.parametrize("few", [pytest.param(1, marks=pytest.mark.slow), 100] if TORCH else [None])

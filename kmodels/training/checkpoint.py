@@ -16,10 +16,13 @@ from kmodels.training.state import NO_STATE, TrainingState, capture, read_state,
 __all__ = ["Checkpointing"]
 
 _SECONDS = 60.0  # a training shorter than this is sooner repeated than written
+_SHARE = 0.02  # of the time that writing may take, where epochs are short and the network is large
 
 
 class Checkpointing(keras.callbacks.Callback):
-    """Collects a training's curves, and writes its state to a file after epochs that took long.
+    """Collects a training's curves, and writes its state to a file after every epoch, once it has taken a minute.
+
+    Epochs are left out only where writing them all would take more than a 50th of the time, and for a minute at most.
 
     How a run is computed must not depend on whether it was interrupted: a training that goes on takes its steps as it
     took them before, recorded or compiled, with as many threads; whoever trains it holds these until the run is written
@@ -61,6 +64,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.threads: int = facts.get("threads", 0)
         self._began: float | None = None
         self._written = time.monotonic()
+        self._wait = _SECONDS if self._state is None else 0.0
         self._last = self.epochs
 
     def restore(self, model: Any, *, optimizer: bool = True) -> None:
@@ -92,7 +96,7 @@ class Checkpointing(keras.callbacks.Callback):
             self.curves.setdefault(name, []).append(round(float(value), 6))
         now = time.monotonic()
         ends = epoch + 1 == self._final or self.model.stop_training
-        wanted = self._leave if ends else now - self._written >= _SECONDS
+        wanted = self._leave if ends else now - self._written >= self._wait
         if self._path is None or not wanted:
             return
         # the rule of the beginning chooses again; but a machine that could not compile must not begin to
@@ -111,7 +115,8 @@ class Checkpointing(keras.callbacks.Callback):
         write_state(
             self._path, TrainingState(epochs=epoch + 1, model=model, optimizer=optimizer, best=best, facts=facts)
         )
-        self._written, self._last = now, epoch + 1
+        self._written, self._last = time.monotonic(), epoch + 1
+        self._wait = min(_SECONDS, (self._written - now) / _SHARE)
 
     def described(self) -> str:
         """Returns, for a training that diverged, which state is still good.
