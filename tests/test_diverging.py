@@ -14,8 +14,6 @@ from tests.tiny_experiment import task
 TORCH = keras.backend.backend() == "torch"
 WILD = {"learning_rate": 1e38, "head": "logits", "optimizer": "sgd"}  # the first step spoils the weights
 
-pytestmark = pytest.mark.backend
-
 
 class _Steps(keras.callbacks.Callback):
     """Counts steps; can put a NaN into the weights before an epoch."""
@@ -38,6 +36,7 @@ def digits():
     return data.load("digits", report=lambda _: None)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("batch_size", [8, 48], ids=["in the middle of an epoch", "in its last step"])
 def test_steps_of_keras_end_soon_after_the_first_bad_one(digits, batch_size):
     seen = _Steps()
@@ -68,6 +67,7 @@ def test_half_precision_that_is_left_to_keras_ends_there_too(digits, monkeypatch
     assert (run.execution, seen.begun, len(run.curves["loss"])) == ("keras", 4, 1)
 
 
+@pytest.mark.backend
 def test_a_loss_that_is_no_number_in_the_validation_alone_has_no_step(digits):
     run = train(task(**WILD, batch_size=96), digits)
     assert re.fullmatch(r"val_loss is (nan|inf) in epoch 1; no state was kept yet", run.diverged)
