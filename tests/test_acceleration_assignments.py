@@ -10,6 +10,7 @@ if keras.backend.backend() != "torch":
 from kmodels import accelerate, explain
 
 L = keras.layers
+TRAINED_BY = []
 OUTSIDE = keras.Variable(0.0, trainable=False, name="outside")
 
 
@@ -37,12 +38,19 @@ def remembering_loss(y_true, y_pred):
     return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
 
 
+def slowing_loss(y_true, y_pred):
+    optimizer = TRAINED_BY[-1]
+    optimizer._learning_rate.assign(0.1 / (1.0 + keras.ops.cast(optimizer.iterations, "float32")))
+    return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
 def fitted(layer, loss, accelerated):
     keras.utils.set_random_seed(0)
     OUTSIDE.assign(0.0)
     inputs = keras.Input((4,))
     model = keras.Model(inputs, L.Dense(1)(layer()(inputs)))
     model.compile(keras.optimizers.SGD(0.1), loss)
+    TRAINED_BY.append(model.optimizer)
     if accelerated:
         accelerate(model)
     x = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
@@ -53,8 +61,9 @@ def fitted(layer, loss, accelerated):
 @pytest.mark.parametrize(
     ("layer", "loss", "cause"),
     [
-        (lambda: Clipped(3, name="clipped"), "mse", "clipped/kernel, which is trained"),
+        (lambda: Clipped(3, name="clipped"), "mse", "clipped/kernel, which the optimizer changes"),
         (lambda: L.Dense(3), remembering_loss, "none of the model's"),
+        (lambda: L.Dense(3), slowing_loss, "learning_rate, which the optimizer changes"),
         (Counts, "mse", None),
     ],
 )

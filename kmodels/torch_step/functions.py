@@ -18,6 +18,7 @@ from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.keras_internals import build_variables, private_names, stock_function
 from kmodels.torch_step.memory_format import arrange_kernels
+from kmodels.torch_step.memory_plan import with_memory_plan
 from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_rule
 from kmodels.torch_step.penalties import plain_factors
 from kmodels.torch_step.python_state import PythonState
@@ -231,7 +232,9 @@ class StepFunctions:
             before.restore()  # as if it had not been traced
             self.model._clear_losses()
         work = work_of(graph)
-        return _Graph(state, graph, names, work, self._compile_at(work, state) if training else None)
+        compile_at = self._compile_at(work, state) if training else None
+        recording = None if compile_at is None else graph
+        return _Graph(state, with_memory_plan(graph), names, work, compile_at, recording)
 
     def _compile_at(self, work: Work, state: State) -> int | None:
         """Number of steps before a graph is compiled; None for never."""
@@ -246,12 +249,13 @@ class StepFunctions:
         return 0 if first and self._ahead > pays else None
 
     def _compile(self, graph: _Graph, batch: Batch) -> None:
-        graph.compile_at = None
+        assert graph.recording is not None
+        graph.compile_at, recording, graph.recording = None, graph.recording, None
         inputs = [*graph.state.tensors(), *batch.tensors]
         reason = can_compile(inputs[0].device)
         if reason is None:
             try:
-                graph.function, graph.compiled = compiled(graph.function, inputs), True
+                graph.function, graph.compiled = compiled(recording, inputs), True
                 return
             except CannotRecord as error:
                 reason = str(error)
@@ -291,5 +295,6 @@ class _Graph:
     names: list[str]
     work: Work
     compile_at: int | None
+    recording: torch.fx.GraphModule | None  # what is compiled, once that pays
     compiled: bool = False
     calls: int = 0

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from kmodels.torch_step.fused_updates import define_fused
 from kmodels.torch_step.updates import Tensors, UpdateRule, subtract_scaled
 
 __all__ = ["RULES", "TorchAdamRule", "TorchNAdamRule", "TorchSGDRule"]
@@ -51,30 +52,18 @@ class TorchSGDRule(_WithL2):
     def _update(
         self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
-        directions = gradients
-        if slots:
-            (directions,) = slots
-            torch._foreach_mul_(directions, self.optimizer.momentum)
-            torch._foreach_add_(directions, gradients)
-            if self.optimizer.nesterov:
-                directions = list(torch._foreach_add(gradients, directions, alpha=self.optimizer.momentum))
-        subtract_scaled(values, directions, rate)
+        if not slots:
+            subtract_scaled(values, gradients, rate)
+            return
+        update = _sgd if values[0].device.type == "cpu" else _sgd_in_passes
+        update(values, gradients, slots[0], rate, self.optimizer.momentum, self.optimizer.nesterov)
 
 
 class _WithMoments(_WithL2):
-    """The slots and the denominator that Adam and NAdam share."""
+    """The slots that Adam and NAdam share."""
 
     def _lists(self) -> tuple[str, ...]:
         return ("_momentums", "_velocities")
-
-    def _denominators(self, squares: Tensors, step: Tensor, size: Tensor) -> Tensors:
-        """(√(square / correction) + epsilon) / size: the size divides here, which saves a pass over the values."""
-        root = torch.sqrt(_bias_correction(self.optimizer.beta_2, step))
-        denominators = list(torch._foreach_sqrt(squares))
-        # by its full name: `torch._foreach_add_` would read the tensor on the host
-        torch.ops.aten._foreach_add_.Tensor(denominators, self.optimizer.epsilon * root)
-        torch._foreach_mul_(denominators, 1.0 / (size * root))
-        return denominators
 
 
 class TorchAdamRule(_WithMoments):
@@ -85,11 +74,10 @@ class TorchAdamRule(_WithMoments):
     def _update(
         self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
-        beta_1, beta_2 = self.optimizer.beta_1, self.optimizer.beta_2
+        update = _adam if values[0].device.type == "cpu" else _adam_in_passes
+        settings = self.optimizer.beta_1, self.optimizer.beta_2, self.optimizer.epsilon
         means, squares = slots
-        _move_moments(means, squares, gradients, beta_1, beta_2)
-        denominators = self._denominators(squares, step, rate / _bias_correction(beta_1, step))
-        torch._foreach_addcdiv_(values, means, denominators, value=-1.0)
+        update(values, gradients, means, squares, step, rate, *settings)
 
 
 class TorchNAdamRule(_WithMoments):
@@ -112,7 +100,7 @@ class TorchNAdamRule(_WithMoments):
         # now · gradient + ahead · mean, divided by now
         numerators = torch._foreach_mul(means, ahead / now)
         torch._foreach_add_(numerators, gradients)
-        denominators = self._denominators(squares, step, rate * now)
+        denominators = _denominators(squares, step, rate * now, self.optimizer.beta_2, self.optimizer.epsilon)
         torch._foreach_addcdiv_(values, numerators, denominators, value=-1.0)
 
     def _momentum(self, step: Tensor) -> Tensor:
@@ -129,3 +117,59 @@ def _move_moments(means: Tensors, squares: Tensors, gradients: Tensors, beta_1: 
     torch._foreach_lerp_(means, gradients, 1 - beta_1)
     torch._foreach_mul_(squares, beta_2)
     torch._foreach_addcmul_(squares, gradients, gradients, value=1 - beta_2)
+
+
+def _denominators(squares: Tensors, step: Tensor, size: Tensor, beta_2: float, epsilon: float) -> Tensors:
+    """(√(square / correction) + epsilon) / size: the size divides here, which saves a pass over the values."""
+    root = torch.sqrt(_bias_correction(beta_2, step))
+    denominators = list(torch._foreach_sqrt(squares))
+    # by its full name: `torch._foreach_add_` would read the tensor on the host
+    torch.ops.aten._foreach_add_.Tensor(denominators, epsilon * root)
+    torch._foreach_mul_(denominators, 1.0 / (size * root))
+    return denominators
+
+
+def _adam_in_passes(
+    values: Tensors, gradients: Tensors, means: Tensors, squares: Tensors, step: Tensor, rate: Tensor, *settings: float
+) -> None:
+    beta_1, beta_2, epsilon = settings
+    _move_moments(means, squares, gradients, beta_1, beta_2)
+    denominators = _denominators(squares, step, rate / _bias_correction(beta_1, step), beta_2, epsilon)
+    torch._foreach_addcdiv_(values, means, denominators, value=-1.0)
+
+
+def _adam_fused(
+    values: Tensors, gradients: Tensors, means: Tensors, squares: Tensors, step: Tensor, rate: Tensor, *settings: float
+) -> None:
+    beta_1, beta_2, epsilon = settings
+    steps = [(step + 1).to(torch.float32)] * len(values)
+    options = {"weight_decay": 0.0, "eps": epsilon, "amsgrad": False, "maximize": False}
+    torch._fused_adam_(values, gradients, means, squares, [], steps, lr=rate, beta1=beta_1, beta2=beta_2, **options)
+
+
+def _sgd_in_passes(
+    values: Tensors, gradients: Tensors, buffers: Tensors, rate: Tensor, momentum: float, nesterov: bool
+) -> None:
+    torch._foreach_mul_(buffers, momentum)
+    torch._foreach_add_(buffers, gradients)
+    directions = torch._foreach_add(gradients, buffers, alpha=momentum) if nesterov else buffers
+    subtract_scaled(values, list(directions), rate)
+
+
+def _sgd_fused(
+    values: Tensors, gradients: Tensors, buffers: Tensors, rate: Tensor, momentum: float, nesterov: bool
+) -> None:
+    options = {"weight_decay": 0.0, "dampening": 0.0, "maximize": False, "is_first_step": False}
+    torch._fused_sgd_(values, gradients, buffers, lr=rate, momentum=momentum, nesterov=nesterov, **options)
+
+
+_LISTS = "Tensor(a!)[] values, Tensor[] gradients, Tensor(b!)[]"
+_adam = define_fused(
+    "kmodels::adam_",
+    f"{_LISTS} means, Tensor(c!)[] squares, Tensor step, Tensor rate, float beta_1, float beta_2, float epsilon",
+    _adam_fused,
+    _adam_in_passes,
+)
+_sgd = define_fused(
+    "kmodels::sgd_", f"{_LISTS} buffers, Tensor rate, float momentum, bool nesterov", _sgd_fused, _sgd_in_passes
+)

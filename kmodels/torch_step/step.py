@@ -15,7 +15,7 @@ from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.recorder import CannotRecord
 from kmodels.torch_step.substitution import substituted
 
-__all__ = ["State", "evaluation_step", "training_step"]
+__all__ = ["State", "as_accumulated", "evaluation_step", "training_step"]
 
 Logs = dict[str, torch.Tensor]
 Function = Callable[[list[torch.Tensor]], Logs]
@@ -84,6 +84,7 @@ def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Bat
                 model._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
                 gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
                 with torch.no_grad():
+                    gradients = as_accumulated(gradients, held, exactly=not kernels)
                     iterations, first_bad = held[count + len(state.others) + slots], held[-1]
                     rate = model.optimizer._get_current_learning_rate()
                     rate = torch.as_tensor(rate.value if isinstance(rate, keras.Variable) else rate).to(loss.device)
@@ -93,7 +94,7 @@ def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Bat
                     first_bad.copy_(torch.where(known, first_bad, iterations.to(first_bad.dtype)))
                     iterations.add_(1)
                     logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
-                    _require_written(scope, entered, state.trainable)
+                    _require_written(scope, entered, [*state.trainable, *state.slots, *state.optimizer])
                     _write_back(scope, state.others, held[count : count + len(state.others)])
         return _detached(logs)
 
@@ -121,6 +122,24 @@ def evaluation_step(model: keras.Model, state: State, batch: Batch, kernels: boo
     return step
 
 
+def as_accumulated(
+    gradients: Sequence[torch.Tensor | None], held: Sequence[torch.Tensor], *, exactly: bool
+) -> list[torch.Tensor | None]:
+    """Returns gradients as PyTorch would leave them in `grad`: none lies in the memory of a variable.
+
+    Exactly so, each has the order of its variable in memory as well, on which the rounding of a sum over it depends.
+    """
+    variables = {tensor.untyped_storage()._cdata for tensor in held}
+    found: list[torch.Tensor | None] = []
+    for gradient, value in zip(gradients, held, strict=False):
+        if gradient is not None and exactly and gradient.stride() != value.stride():
+            gradient = torch.empty_like(value).copy_(gradient)
+        elif gradient is not None and gradient.untyped_storage()._cdata in variables:
+            gradient = gradient.clone()
+        found.append(gradient)
+    return found
+
+
 def _kernels(model: keras.Model, kernels: bool) -> Any:
     return substituted(model) if kernels else nullcontext()
 
@@ -142,7 +161,7 @@ def _require_written(scope: keras.StatelessScope, entered: dict[int, Any], fixed
         raise CannotRecord("it assigns a variable that is none of the model's or its metrics'")
     for variable in fixed:
         if scope.state_mapping[id(variable)] is not entered[id(variable)]:
-            raise CannotRecord(f"it assigns {variable.path}, which is trained")
+            raise CannotRecord(f"it assigns {variable.path}, which the optimizer changes")
 
 
 def _write_back(scope: keras.StatelessScope, variables: Sequence[keras.Variable], held: Sequence[torch.Tensor]) -> None:

@@ -15,6 +15,7 @@ from kmodels.augment import Transform
 from kmodels.checks import require
 from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.cuda_graph import Replays
+from kmodels.torch_step.memory_plan import with_memory_plan
 from kmodels.torch_step.optimizer_rules import Unsupported, update_rule
 from kmodels.torch_step.recorder import CannotRecord, recorded
 from kmodels.torch_step.resident import ResidentBatches, ResidentSource
@@ -122,8 +123,9 @@ class Replicas:
             wanted = not self._training and self._steps > steps_until_compiling_pays(work_of(graph), device)
         else:
             wanted = self._mode == "compile"
+        planned = with_memory_plan(graph)  # before a compiler changes the recording
         if not wanted:
-            return graph
+            return planned
         reason = can_compile(device)
         if reason is None:
             try:
@@ -134,7 +136,7 @@ class Replicas:
                 self.compiled = True
                 return function
         sys.stderr.write(f"kmodels: replicas of {self._model.name} are recorded, not compiled: {reason}\n")
-        return graph
+        return planned
 
     def end_epoch(self) -> Epoch:
         """Returns what the training steps since the last call came to; waits for the device."""
@@ -164,7 +166,8 @@ class Replicas:
             key, inputs = _key(names, tensors), [*weights, *tensors]
             if key not in self._evaluation:
                 step = evaluation_step(self._model, self._state, self._transforms, names)
-                self._evaluation[key], _ = recorded(step, inputs)
+                graph, _ = recorded(step, inputs)
+                self._evaluation[key] = with_memory_plan(graph)
             with torch.no_grad():
                 outputs, loss, correct = self._evaluation[key](*inputs)
             logits.append(outputs)

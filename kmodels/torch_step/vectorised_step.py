@@ -18,6 +18,7 @@ from kmodels.augment import Transform
 from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.prepare import prepare
 from kmodels.torch_step.recorder import CannotRecord
+from kmodels.torch_step.step import as_accumulated
 from kmodels.torch_step.substitution import substituted
 
 __all__ = ["StackedState", "evaluation_step", "training_step"]
@@ -112,6 +113,7 @@ def training_step(
             with keras.StatelessScope(list(zip(state.counted, shared, strict=True))):
                 rate = model.optimizer._get_current_learning_rate()
                 rate = torch.as_tensor(rate.value if isinstance(rate, keras.Variable) else rate).to(loss.device)
+            gradients = as_accumulated(gradients, values, exactly=False)
             rule.apply(values, gradients, slots, shared[0], rate)
             known = (first_bad >= 0) | torch.isfinite(loss)
             first_bad.copy_(torch.where(known, first_bad, shared[0].to(first_bad.dtype)))
