@@ -51,6 +51,11 @@ def pretend(task, dataset, **_):
         curves={"loss": [1.0]},
         data={"train_images": 80, "validation_images": 20},
         seconds={"fit": 0.0},
+        device="CPU: none",
+        threads=1,
+        backend="numpy",
+        versions={"keras": "3.0"},
+        commit="",
     )
 
 
@@ -193,6 +198,14 @@ def test_a_study_compares_the_best_with_what_was_chosen_and_opens_the_test_once(
     folder = tmp_path / "tuning" / "lenet"
     names = {path.name for path in folder.iterdir() if path.is_file()}
     assert {"table.md", "trials.csv", "trials.svg", "hyperparameters.svg", "test.json"} <= names
+    for table in (search, compared):
+        assert any("Hardware and versions of " in note and "keras " in note for note in table.footnotes)
+    (one, *_) = (tmp_path / "tuning").rglob("folds/*.json")
+    kept = json.loads(one.read_text())
+    del kept["made_with"]  # as trainings were kept before it was noted
+    one.write_text(json.dumps(kept))
+    search, _ = run_study(study(seeds=1), digits, tmp_path, quick=False)
+    assert any("not noted (1 of " in note for note in search.footnotes)
     run_study(study(seeds=1), digits, tmp_path, quick=False)
     assert len(opened) == 1
 

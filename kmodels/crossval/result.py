@@ -28,6 +28,7 @@ class FoldScore:
         train_samples: samples trained on.
         held_samples: samples scored.
         seconds: time of building, training and scoring.
+        made_with: hardware, versions and commit, in a line; empty where nobody noted them.
     """
 
     seed: int
@@ -40,6 +41,7 @@ class FoldScore:
     train_samples: int
     held_samples: int
     seconds: float
+    made_with: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields as JSON-ready values."""

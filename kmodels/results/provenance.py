@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from kmodels.results.runs import Run
 
-__all__ = ["provenance"]
+__all__ = ["made_with", "provenance", "tally"]
 
 
 def provenance(runs: Iterable[Run], folds: int) -> list[str]:
@@ -26,10 +26,23 @@ def provenance(runs: Iterable[Run], folds: int) -> list[str]:
     time = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
     return [
         f"Runs: {len(runs)} ({each}), {time} in total.",
-        f"Data: {_tally([_data(run) for run in runs])}.",
-        f"Hardware: {_tally([_machine(run) for run in runs])}.",
-        f"Software: {_versions(runs)}; commit {_tally([_commit(run) for run in runs])}.",
+        f"Data: {tally([_data(run) for run in runs])}.",
+        f"Hardware: {tally([_machine(run) for run in runs])}.",
+        f"Software: {_versions(runs)}; commit {tally([_commit(run) for run in runs])}.",
     ]
+
+
+def made_with(run: Run) -> str:
+    """Returns the hardware, the versions and the commit of one run, in a line."""
+    return f"{_machine(run)}; {_versions([run])}; commit {_commit(run)}"
+
+
+def tally(values: Sequence[str]) -> str:
+    """Returns a text that all runs share as it is, or each that some have with how many of them have it."""
+    counts = Counter(values)
+    if len(counts) == 1:
+        return values[0]
+    return "; ".join(f"{value} ({count} of {len(values)} runs)" for value, count in sorted(counts.items()))
 
 
 def _data(run: Run) -> str:
@@ -56,10 +69,3 @@ def _versions(runs: Sequence[Run]) -> str:
     libraries = ", ".join(f"{library} {' / '.join(sorted(versions))}" for library, versions in sorted(seen.items()))
     backends = " / ".join(sorted({run.backend for run in runs if run.backend})) or "unknown"
     return f"{backends} backend" + (f", {libraries}" if libraries else "")
-
-
-def _tally(values: Sequence[str]) -> str:
-    counts = Counter(values)
-    if len(counts) == 1:
-        return values[0]
-    return "; ".join(f"{value} ({count} of {len(values)} runs)" for value, count in sorted(counts.items()))

@@ -21,6 +21,7 @@ from kmodels.checks import require
 from kmodels.crossval.folder import finish_folds
 from kmodels.crossval.result import CrossValidation, FoldScore
 from kmodels.data import Dataset
+from kmodels.results.provenance import made_with
 from kmodels.results.runs import REVISION
 from kmodels.spec.experiment import Recipe, Split
 from kmodels.spec.tasks import Task
@@ -191,6 +192,7 @@ def _train(
         train_samples=run.data["train_images"],
         held_samples=run.data["validation_images"],
         seconds=round(sum(run.seconds.values()), 3),
+        made_with=made_with(run),
     )
 
 

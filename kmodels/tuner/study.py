@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,10 @@ from typing import Any, Literal, NoReturn
 from rich.console import Console
 
 from kmodels.atomic_file import write_atomically
+from kmodels.crossval.result import FoldScore
 from kmodels.data import Dataset, DataUnavailable, load
 from kmodels.report.tables import Table, to_markdown
+from kmodels.results.provenance import tally
 from kmodels.script_folder import results_folder
 from kmodels.spec.experiment import Recipe, Split
 from kmodels.tuner import tuners
@@ -88,7 +91,11 @@ def run_study(study: Study, dataset: Dataset, results: Path, *, quick: bool, com
     )
     found = search_recipes(search_by, base, dataset)
     protocol = "quick protocol: which way it points, no more" if quick else "report protocol"
-    tables = [tuners.trial_table(found, note=f"{study.question}; {protocol}.")]
+    folder = home / study.name
+    trained = [
+        FoldScore.from_dict(json.loads(path.read_text())) for path in sorted(folder.glob("trial_*/folds/*.json"))
+    ]
+    tables = [tuners.trial_table(found, notes=(f"{study.question}; {protocol}.", _made_with(trained)))]
     candidates = compare_recipes(
         search_by,
         base,
@@ -100,7 +107,6 @@ def run_study(study: Study, dataset: Dataset, results: Path, *, quick: bool, com
     )
     test = None if quick else score_winner(search_by, candidates[0], dataset)
     tables.append(candidate_table(study, candidates, base, test, command))
-    folder = home / study.name
     write_atomically(folder / "table.md", "\n".join(map(to_markdown, tables)).encode())
     write_atomically(folder / "trials.csv", tuners.to_csv(found).encode())
     tuners.write_search_figures(found, folder)
@@ -128,11 +134,17 @@ def candidate_table(
     if test is not None:
         scores = ", ".join(f"{100 * score:.2f}" for score in test.values())
         notes.append(f"Test accuracy of {candidates[0].name}, opened once, for it only: {scores} % (one value a seed).")
+    notes.append(_made_with([score for candidate in candidates for score in candidate.found.scores]))
     notes += [f"Made by: {command}"] if command else []
     columns = ("candidate", "changes", "accuracy (%)", "fold sd")
     return Table(
         f"{study.name}: the best trials again, and what was compared with them", columns, tuple(rows), tuple(notes)
     )
+
+
+def _made_with(scores: Sequence[FoldScore]) -> str:
+    count = f"{len(scores)} training{'' if len(scores) == 1 else 's'}"
+    return f"Hardware and versions of {count}: {tally([score.made_with or 'not noted' for score in scores])}."
 
 
 def _changes(base: Recipe, recipe: Recipe) -> str:

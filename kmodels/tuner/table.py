@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -18,14 +19,14 @@ from kmodels.tuner.trials import Search, TrialResult
 __all__ = ["to_csv", "to_terminal", "trial_table"]
 
 
-def trial_table(search: Search, *, note: str = "") -> Table:
+def trial_table(search: Search, *, notes: Sequence[str] = ()) -> Table:
     """Returns the trials, best first, then those without a score.
 
     `to_terminal` and `kmodels.report.tables.to_markdown` show it.
 
     Args:
         search: what was found.
-        note: a further line below the table, such as the command that made it.
+        notes: further lines below the table, such as the command that made it.
 
     Example:
         >>> trial = TrialResult(name="0", rank=1, hyperparameters={"dropout": 0.5}, status="completed", mean=0.9,
@@ -54,12 +55,12 @@ def trial_table(search: Search, *, note: str = "") -> Table:
     )
     seeds = max((trial.seeds for trial in search.trials), default=0)
     spread = f"mean ± standard deviation over {seeds} seeds, each the mean of its folds" if several else "mean of folds"
-    notes = [
+    below = [
         f"{metric}: {spread}, of samples not trained on; the best of several trials looks better than it is.",
         "fold sd: how much the parts differ; folds share training samples, so it is no error of the mean.",
         *(f"trial {t.name} failed: {t.cause.strip().splitlines()[-1]}" for t in search.trials if t.cause),
     ]
-    return Table(f"{search.name}: {len(search.trials)} trials", columns, rows, (*notes, *([note] if note else [])))
+    return Table(f"{search.name}: {len(search.trials)} trials", columns, rows, (*below, *notes))
 
 
 def to_terminal(table: Table) -> Group:
