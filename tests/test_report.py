@@ -286,3 +286,12 @@ def test_claims_of_ours_are_corrected_together_with_the_reports():
     experiment = dataclasses.replace(EXPERIMENT, claims=[*EXPERIMENT.claims, *claims])
     details = [claim.detail for claim in table(experiment=experiment).claims]
     assert all("after Holm's correction over 3 claims)" in detail for detail in details)
+
+
+def test_a_row_with_two_measures_says_of_which_it_speaks():
+    measures = ("validation_accuracy", "validation_loss")
+    experiment = dataclasses.replace(EXPERIMENT, rows=[Row("A-1", ZERO, Reported(0.9, 0.005), m) for m in measures])
+    runs = {ZERO: {place: one for place, one in RUNS[ZERO].items() if place[0] < 2}}
+    notes = table(runs, experiment).footnotes
+    assert f"A-1, {ZERO}, validation accuracy: cannot tell: n = 2 seeds, 3 or more are needed." in notes
+    assert any(note.startswith(f"A-1, {ZERO}, validation loss: cannot tell") for note in notes)

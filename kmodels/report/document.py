@@ -5,6 +5,7 @@ Nothing here trains, reads files or invents a number: where nothing has run the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -250,20 +251,21 @@ def _unfinished(shown: Sequence[Line]) -> Iterator[str]:
             continue
         told.add(row.cell)
         parts = ", ".join(f"seed {seed} has {n} of {sample.wanted} folds" for seed, n in sample.partial.items())
-        complete = len(sample.folds)
-        seeds = f"{complete} seed{'' if complete == 1 else 's'}"
+        seeds = "1 seed" if len(sample.folds) == 1 else f"{len(sample.folds)} seeds"
         yield f"Unfinished, not counted: {row.cell} has {seeds} complete; {parts}."
 
 
 def _reasons(shown: Sequence[Line]) -> Iterator[str]:
+    measured = Counter((line.row.id, line.row.cell) for line in shown)
     for row, verdict, measure in ((line.row, line.verdict, line.measure) for line in shown):
+        what = f"{row.id}, {row.cell}" + (f", {measure.label}" if measured[row.id, row.cell] > 1 else "")
         if row.id and verdict.reason:
-            yield f"{row.id}, {row.cell}: {verdict.word}: {verdict.reason}."
+            yield f"{what}: {verdict.word}: {verdict.reason}."
         elif row.id and verdict.interval is not None:
             low, high = number(verdict.interval.low, measure), number(verdict.interval.high, measure)
             other = row.reported.other_images if row.reported is not None else None
             where = f"{low} … {high}" + ("" if other is None else f", measured on {other:,} other images")
-            yield f"{row.id}, {row.cell}: {verdict.word}: 95 of 100 single runs are expected in {where}."
+            yield f"{what}: {verdict.word}: 95 of 100 single runs are expected in {where}."
 
 
 def _used(runs: Mapping[str, Runs], folds: int) -> Iterable[Run]:
