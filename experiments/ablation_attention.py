@@ -5,7 +5,8 @@
     python experiments/ablation_attention.py --report             # table and figures from results, no training
 
 Report B says of its networks, too, which is the larger: they are counted, after one step of training each.
-The reports' protocols have not been run yet.
+Of report D the ResNet and the SE-ResNet have run with one seed: 83.6 and 85.2 %, where the report calls them about
+equal. All else waits for its protocol.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, Split, main
@@ -89,7 +90,7 @@ SIZE = Experiment(
         "SE-VGG16-2": {"model": "se_vgg16_stage"},
         "ResNet-18": {"model": "resnet18"},
     },
-    seeds=8,
+    seeds=1,
     claims=[
         Claim(text="B: ResNet has fewer parameters than VGG", measure="parameters", best=["ResNet-18", "VGG16"]),
         Claim(
@@ -107,8 +108,6 @@ SIZE = Experiment(
         VGG16_B_ASSUMED[0],
         "They are counted with the digits that are at hand everywhere, brought to 32x32: one channel instead of three, "
         "1,152 weights fewer in the first convolution of each.",
-        "Sizes are the same for all seeds: eight of them, so that the sign test can tell, which alone is left for "
-        "differences that do not vary.",
     ],
 )
 

@@ -86,6 +86,34 @@ def test_a_diverged_run_leaves_the_claim_open():
     assert (verdict.word, verdict.reason) == ("cannot tell", "a run diverged")
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "word"),
+    [
+        ([11.2], [14.7], "confirmed"),
+        ([14.7], [11.2], "refuted"),
+        ([11.2, 11.2], [11.2, 11.2], "refuted"),  # as many are not fewer
+        ([11.2, 11.3], [14.7, 14.7], "cannot tell"),  # no count differs from seed to seed
+        ([11.2], [], "not run yet"),
+    ],
+)
+def test_what_is_counted_is_so_or_not_and_needs_no_seeds(ours, theirs, word):
+    claim = Claim(text="a has fewer parameters", measure="parameters", best=["a", "b"])
+    verdict = judge(claim, a=ours, b=theirs)
+    assert (verdict.word, verdict.p) == (word, None)
+
+
+def test_what_is_counted_makes_no_tested_claim_harder_to_confirm():
+    counted = Claim(text="a has fewer parameters", measure="parameters", best=["a", "b"])
+    sizes = {"a": plain([11.2]), "b": plain([14.7])}
+    accuracies = {"a": plain([0.81, 0.82, 0.83]), "b": plain([0.80, 0.80, 0.80])}
+    for words in (["confirmed", "confirmed"], ["refuted", "confirmed"]):
+        verdicts = judge_claims([(counted, compare(counted, sizes)), (PAIR, compare(PAIR, accuracies))])
+        assert [verdict.word for verdict in verdicts] == words
+        assert verdicts[1].p_adjusted == verdicts[1].p
+        assert verdicts[1].family == 1
+        sizes = {"a": sizes["b"], "b": sizes["a"]}
+
+
 def test_equal_differences_need_five_seeds():
     assert judge(PAIR, a=[0.8] * 4, b=[0.7] * 4).word == "cannot tell"
     assert judge(PAIR, a=[0.8] * 5, b=[0.7] * 5).word == "confirmed"

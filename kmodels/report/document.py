@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kmodels.report.tables import ClaimLines, Table, to_markdown, to_rich
-from kmodels.report.wording import effect_line, number, ours, p_value, reported
+from kmodels.report.wording import effect_line, number, ours, p_value, reading, reported
 from kmodels.results.provenance import provenance
 from kmodels.results.runs import Run
 from kmodels.spec.claims import MEASURES, Claim, Measure, Row
@@ -162,7 +162,7 @@ def table(
     if verdicts is None:
         verdicts = claim_verdicts([(experiment, runs, folds)])[experiment.name]
     notes = [
-        *_reading(measures, folds, experiment.base.split.folds),
+        *reading(measures, folds, experiment.base.split.folds),
         *_quick_note(experiment, quick),
         *_unfinished(shown_lines),
     ]
@@ -192,9 +192,10 @@ def _judged(experiment: Experiment, row: Row, sample: Sample) -> RowVerdict:
 
 
 def _bare_cells(experiment: Experiment) -> Iterator[Row]:
-    """Yields a row without an id for each cell that no row names, measured as the first row is."""
+    """Yields a row without an id for each cell that no row names, measured as the first row is, or the first claim."""
     named = {row.cell for row in experiment.rows}
-    measure = experiment.rows[0].measure if experiment.rows else Row("", experiment.all_cells()[0]).measure
+    measures = [*(row.measure for row in experiment.rows), *(claim.measure for claim in experiment.claims)]
+    measure = measures[0] if measures else Row.measure
     yield from (Row("", cell, measure=measure) for cell in experiment.all_cells() if cell not in named)
 
 
@@ -222,17 +223,6 @@ def _entries(line: Line) -> tuple[str, ...]:
 
 def _not_run(experiment: Experiment, cell: str) -> str:
     return "not run yet: needs a GPU" if experiment.recipe(cell).needs_gpu else "not run yet"
-
-
-def _reading(measures: Sequence[Measure], folds: int, all_folds: int) -> Iterator[str]:
-    what = ", ".join(map(_named, measures))
-    over = f"its {folds}" if folds >= all_folds else f"{folds} of its {all_folds}"
-    of_seed = f", a seed's value being the mean over {over} folds" if max(folds, all_folds) > 1 else ""
-    yield f"Numbers: {what}; mean ± half of the 95 % t interval over n seeds{of_seed}."
-
-
-def _named(measure: Measure) -> str:
-    return f"{measure.label} in {measure.unit}" if measure.unit else measure.label
 
 
 def _quick_note(experiment: Experiment, quick: bool) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 from kmodels.spec.claims import Measure, Row
 from kmodels.stats.inference import Estimate, Interval
 from kmodels.stats.verdicts import Comparison
 
-__all__ = ["abbreviated", "effect_line", "number", "ours", "p_value", "reported"]
+__all__ = ["abbreviated", "effect_line", "number", "ours", "p_value", "reading", "reported"]
 
 _DECIMALS = {"%": 2, "s": 1, "images/s": 0, "GiB": 2, "epochs": 1, "thousand": 1, "million": 1}
 
@@ -34,7 +35,7 @@ def number(value: float, measure: Measure, *, signed: bool = False) -> str:
 
 
 def ours(found: Estimate, measure: Measure) -> str:
-    """Returns `mean ± half-width (n)`, or `mean (1)` for one seed.
+    """Returns `mean ± half-width (n)`, `mean (1)` for one seed, or the number alone where the measure is exact.
 
     Example:
         >>> from kmodels.spec.claims import MEASURES
@@ -42,6 +43,8 @@ def ours(found: Estimate, measure: Measure) -> str:
         '72.00 ± 1.00 (3)'
     """
     mean = number(found.mean, measure)
+    if measure.exact:
+        return mean
     if found.low is None or found.high is None:
         return f"{mean} ({found.n})"
     return f"{mean} ± {number((found.high - found.low) / 2, measure)} ({found.n})"
@@ -104,6 +107,8 @@ def effect_line(comparison: Comparison, measure: Measure, quick: bool = False) -
     if test.effect is None:
         return f"{pair}: not run yet"
     parts = [f"{number(test.effect, measure, signed=True)}{_unit(measure)}"]
+    if measure.exact:
+        return f"{pair}: {parts[0]}, counted"
     if test.interval is not None:
         parts.append(f"95 % interval {_interval(test.interval, measure)}")
         if not quick and comparison.p_for < 1:
@@ -121,3 +126,31 @@ def _interval(interval: Interval, measure: Measure) -> str:
 
 def _unit(measure: Measure) -> str:
     return {"%": " points", "": ""}.get(measure.unit, f" {measure.unit}")
+
+
+def reading(measures: Sequence[Measure], folds: int, all_folds: int) -> Iterator[str]:
+    """Yields how the numbers of a table are to be read, sampled and counted ones.
+
+    Args:
+        measures: of the table, each once.
+        folds: folds that a seed's value is the mean of.
+        all_folds: folds of the split.
+
+    Example:
+        >>> from kmodels.spec.claims import MEASURES
+        >>> for line in reading([MEASURES["test_accuracy"], MEASURES["macs"]], 1, 1):
+        ...     print(line)
+        Numbers: test accuracy in %; mean ± half of the 95 % t interval over n seeds.
+        Counted, the same for every seed: multiply-accumulates an image in million.
+    """
+    sampled, counted = ([_named(m) for m in measures if m.exact == exact] for exact in (False, True))
+    over = f"its {folds}" if folds >= all_folds else f"{folds} of its {all_folds}"
+    of_seed = f", a seed's value being the mean over {over} folds" if max(folds, all_folds) > 1 else ""
+    if sampled:
+        yield f"Numbers: {', '.join(sampled)}; mean ± half of the 95 % t interval over n seeds{of_seed}."
+    if counted:
+        yield f"Counted, the same for every seed: {', '.join(counted)}."
+
+
+def _named(measure: Measure) -> str:
+    return f"{measure.label} in {measure.unit}" if measure.unit else measure.label

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kmodels.spec.claims import MEASURES, Claim
 from kmodels.stats.inference import Interval, PairedTest, Sample, corrected_resampled_interval, paired_test
 
-__all__ = ["FEWEST_SEEDS", "Comparison", "compare", "for_and_against", "partial_conjunction"]
+__all__ = ["FEWEST_SEEDS", "Comparison", "compare", "for_and_against", "known", "partial_conjunction"]
 
 FEWEST_SEEDS = 3
 """With fewer seeds there is no verdict."""
@@ -23,8 +23,8 @@ class Comparison:
         better: the first cell of the pair, which most kinds of claim say is better.
         worse: the other one.
         test: paired test of first minus second over the seeds that both share, against no difference.
-        p_for: p value of what the claim says of the pair; 1 with fewer than three seeds.
-        p_against: p value of the opposite; 1 with fewer than three seeds.
+        p_for: p value of what the claim says of the pair; 1 with fewer than three seeds. Exact measures give 0 or 1.
+        p_against: p value of the opposite; 1 with fewer than three seeds. Exact measures give 0 or 1.
         fold_interval: interval over the folds of the only shared seed, corrected for their overlap; None otherwise.
         folds: how many folds it is over.
         points: whether the mean difference lies where the claim says; None where nothing has run.
@@ -60,7 +60,8 @@ def _comparison(claim: Claim, first: str, second: str, samples: Mapping[str, Sam
     test = paired_test(differences)
     sign = 1.0 if MEASURES[claim.measure].higher_is_better else -1.0
     low, high = bounds(claim)
-    p_for, p_against = for_and_against([sign * value for value in differences], low, high)
+    judge = known if MEASURES[claim.measure].exact else for_and_against
+    p_for, p_against = judge([sign * value for value in differences], low, high)
     over_folds = None
     sizes = one.train_images, one.validation_images
     if len(shared) == 1 and one.wanted == other.wanted > 1 and not one.spread and min(sizes) > 0:
@@ -116,6 +117,23 @@ def for_and_against(values: Sequence[float], low: float, high: float) -> tuple[f
         inside.append(test.p_above if is_low else test.p_below)
         beyond.append(test.p_below if is_low else test.p_above)
     return max(inside), min(1.0, len(beyond) * min(beyond))
+
+
+def known(values: Sequence[float], low: float, high: float) -> tuple[float, float]:
+    """Returns what `for_and_against` does for differences that are counted, not sampled: 0 for what is so, else 1.
+
+    Args:
+        values: one a seed, all the same; both are 1 without any, and where they are not the same after all.
+        low: lower bound, excluded, may be minus infinity.
+        high: upper bound, excluded, may be infinity.
+
+    Example:
+        >>> known([44.7], 0.0, math.inf), known([0.0], 0.0, math.inf), known([1.0, 2.0], 0.0, math.inf)
+        ((0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+    """
+    if len(set(values)) != 1:
+        return 1.0, 1.0
+    return (0.0, 1.0) if low < values[0] < high else (1.0, 0.0)
 
 
 def partial_conjunction(p_values: Sequence[float], needed: int) -> float:

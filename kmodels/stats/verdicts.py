@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kmodels.spec.claims import Claim, Measure, Reported
+from kmodels.spec.claims import MEASURES, Claim, Measure, Reported
 from kmodels.stats.comparisons import FEWEST_SEEDS, Comparison, compare, partial_conjunction
 from kmodels.stats.inference import Estimate, Interval, Sample, estimate, holm, prediction_interval
 
@@ -149,9 +149,9 @@ class ClaimVerdict:
         reason: why the verdict is `cannot tell`, in words; empty otherwise.
         comparisons: its pairs of cells.
         p: p value of the verdict's direction over all its pairs, before Holm's correction over the script; None where
-            a pair could not be tested.
+            a pair could not be tested, and where its measure is exact.
         p_adjusted: the same after the correction.
-        family: how many claims were judged together: all of a script.
+        family: how many claims were judged together: all of a script but those of exact measures.
     """
 
     claim: Claim
@@ -169,7 +169,8 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
     A claim is confirmed only if each of its comparisons is significant in the claimed direction, so its p value is the
     largest of theirs (intersection-union test). It is refuted if any comparison is significant in the opposite
     direction, so that p value is the smallest of theirs times their number. Where a share of them is enough, so many
-    must be significant, and so many that fewer are left refute. Everything else is `cannot tell`.
+    must be significant, and so many that fewer are left refute. Everything else is `cannot tell`. A claim about an
+    exact measure is so or not: it is not tested, and not counted among those that are.
 
     Args:
         claims: all the claims of the script, those without runs included, with the comparisons of each.
@@ -185,7 +186,9 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
     p_against = [
         partial_conjunction([c.p_against for c in pairs], len(pairs) - claim.needed() + 1) for claim, pairs in claims
     ]
-    adjusted = zip(holm(p_for), holm(p_against), strict=True)
+    exact = [MEASURES[claim.measure].exact for claim, _ in claims]
+    family = exact.count(False)
+    adjusted = zip(_holm_but(exact, p_for), _holm_but(exact, p_against), strict=True)
     verdicts = []
     for (claim, comparisons), confirm, refute, (confirm_all, refute_all) in zip(
         claims, p_for, p_against, adjusted, strict=True
@@ -203,9 +206,11 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
         else:
             reason = _why_not(claim, comparisons)
             if confirm <= ALPHA or refute <= ALPHA:
-                reason = f"not significant after Holm's correction over {len(claims)} claims"
+                reason = f"not significant after Holm's correction over {family} claims"
                 p, p_adjusted = (confirm, confirm_all) if confirm <= ALPHA else (refute, refute_all)
-        tested = word == "refuted" or all(c.test.n >= FEWEST_SEEDS and c.test.p_above is not None for c in comparisons)
+        tested = not MEASURES[claim.measure].exact and (
+            word == "refuted" or all(c.test.n >= FEWEST_SEEDS and c.test.p_above is not None for c in comparisons)
+        )
         verdicts.append(
             ClaimVerdict(
                 claim,
@@ -214,16 +219,24 @@ def judge_claims(claims: Sequence[tuple[Claim, Sequence[Comparison]]]) -> list[C
                 tuple(comparisons),
                 p if tested else None,
                 p_adjusted if tested else None,
-                len(claims),
+                family,
             )
         )
     return verdicts
+
+
+def _holm_but(exact: Sequence[bool], p_values: Sequence[float]) -> list[float]:
+    """Holm's correction over the p values that are of a test."""
+    tested = iter(holm([p for p, is_exact in zip(p_values, exact, strict=True) if not is_exact]))
+    return [p if is_exact else next(tested) for p, is_exact in zip(p_values, exact, strict=True)]
 
 
 def _why_not(claim: Claim, comparisons: Sequence[Comparison]) -> str:
     fewest = min(c.test.n for c in comparisons)
     if any(c.test.effect is not None and not math.isfinite(c.test.effect) for c in comparisons):
         return "a run diverged"
+    if MEASURES[claim.measure].exact:
+        return "some cells have not been counted" if fewest == 0 else "its runs count differently"
     if fewest < FEWEST_SEEDS:
         return _too_few(fewest)
     open_pairs = [f"{c.better} and {c.worse}" for c in comparisons if c.p_for > ALPHA]
