@@ -6,7 +6,8 @@
 
 Such a loss never falls below ln(1 + 9/e) = 1.461 for ten classes, and its gradients are damped. The reports did not
 mean to do it and say nothing of it: no row of theirs stands here, but runs of their rows are shared.
-Of report A's LeNet the softmax has run, one seed (row A-1.2 without dropout); all logits wait for their protocol.
+Of report A's LeNet both have run, one seed: 97.5 % with the softmax (row A-1.2 without dropout) and 98.2 % on logits,
+over ten folds. All else waits for its protocol.
 """
 
 from kmodels import Claim, Experiment, main

@@ -223,3 +223,34 @@ def test_the_page_on_statistics_shows_what_the_spreads_of_committed_runs_find():
             assert "found in {}, {} and {} of 100 cases".format(*percents) in page
             low, high = (sd * math.sqrt((spread.n - 1) / scipy.stats.chi2.ppf(q, spread.n - 1)) for q in (0.975, 0.025))
             assert f"the 95 % interval of that {sd:.2f} is {low:.2f} to {high:.2f} points" in page
+
+
+def test_the_page_on_statistics_shows_what_holms_correction_costs():
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| (\d+) claims? \| ([\d.]+) sd \| ([\d.]+) sd \| ([\d.]+) sd \|$", page, re.MULTILINE)
+    assert len(shown) == 4
+    for claims, *needed in shown:
+        for n, entry in zip((3, 5, 10), map(float, needed), strict=True):
+            reach = [power(entry + step, 1.0, n, 0.05 / int(claims)) for step in (-0.006, 0.006)]
+            assert reach[0] < 0.8 <= reach[1]
+
+
+def test_the_page_on_statistics_shows_what_the_pairs_of_a_1_1_find():
+    page = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| (LeNet_\d) minus (LeNet_\d) \|(.*)\|$", page, re.MULTILINE)
+    assert len(shown) == 2
+    values = {}
+    for _, run in run_files(ROOT / "results"):
+        if not isinstance(run, Run) or (run.experiment, run.protocol) != ("A-lenet-batch-size", "report"):
+            continue
+        values.setdefault(run.cell.partition(":")[0], {})[run.seed, run.fold] = run
+    for first, second, rest in shown:
+        ours, theirs = (gather(values[name], "validation_accuracy", 10).values() for name in (first, second))
+        differences = np.array([100 * (ours[seed] - theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())])
+        mean, sd = differences.mean(), differences.std(ddof=1)
+        entries = [float(entry.split()[0]) for entry in rest.split("|")]
+        assert entries[:2] == [round(mean, 2), round(sd, 2)]
+        for n, entry in zip((3, 5), entries[2:4], strict=True):
+            reach = [power(entry + step, sd, n, 0.05 / 8) for step in (-0.006, 0.006)]
+            assert reach[0] < 0.8 <= reach[1]
+        assert entries[4:] == [round(100 * power(mean, sd, n, 0.05 / 8)) for n in (3, 5)]
