@@ -7,7 +7,7 @@
 
 Report E compares depths by the best of several restarts by hand (rows E-L2, E-L3); they train so here, and as its base
 row as well.
-The reports' protocols have not been run yet.
+Of report A's LeNet the repaired variants have begun to run; the reports' rows wait for their protocol.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, Split, main
