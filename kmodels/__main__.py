@@ -19,7 +19,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from kmodels.command_line import Parser, WrongUse, check_backend, process
+from kmodels.command_line import Parser, WrongUse, check_backend, process, say
 
 __all__ = ["cited", "run_command"]
 
@@ -39,10 +39,10 @@ def run_command(argv: Sequence[str]) -> int:
         status: int = asked.do(asked) or 0
         sys.stdout.flush()
     except (WrongUse, ValueError) as error:
-        print(f"kmodels: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"kmodels: {' '.join(str(error).split())}")
         return 2
     except ModuleNotFoundError as error:
-        print(f"kmodels: KERAS_BACKEND={os.environ.get('KERAS_BACKEND')} needs {error.name}", file=sys.stderr)
+        say(f"kmodels: KERAS_BACKEND={os.environ.get('KERAS_BACKEND')} needs {error.name}")
         return 2
     except KeyboardInterrupt:
         return 130
@@ -50,7 +50,7 @@ def run_command(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"kmodels: {error}", file=sys.stderr)
+        say(f"kmodels: {error}")
         return 1
     return status
 

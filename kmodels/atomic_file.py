@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-__all__ = ["replacing", "write_atomically"]
+__all__ = ["replacing", "write_atomically", "write_json"]
 
 
 @contextlib.contextmanager
@@ -66,3 +67,22 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     with replacing(path) as file:
         file.write(content)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Writes a JSON file as `replacing` does.
+
+    Args:
+        path: the file; its folder is made where there is none.
+        values: what JSON can hold; numbers of other libraries are written as Python's.
+
+    Raises:
+        OSError: it cannot be written; the error names the file, and nothing is left behind.
+
+    Example:
+        >>> file = Path(tempfile.mkdtemp()) / "numbers.json"
+        >>> write_json(file, {"rate": 0.1})
+        >>> json.loads(file.read_text())
+        {'rate': 0.1}
+    """
+    write_atomically(path, (json.dumps(values, default=float, indent=1) + "\n").encode())

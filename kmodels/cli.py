@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from kmodels.checks import require
-from kmodels.command_line import PIPELINES, Parser, WrongUse, check_backend, check_kept_weights, positive, process
+from kmodels.command_line import PIPELINES, Parser, WrongUse, check_backend, check_kept_weights, positive, process, say
 from kmodels.script_folder import results_folder
 from kmodels.spec.experiment import Experiment, Precision
 from kmodels.spec.variants import in_precision, narrowed, on_dataset
@@ -53,7 +53,7 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
         whole = _varied(experiments, asked)
         chosen = _selected(whole, asked)
     except WrongUse as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        say(f"{Path(sys.argv[0]).name}: {error}")
         return 2
     if asked.list:
         for experiment in chosen:
@@ -76,10 +76,10 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
             return 0
         return session.train(chosen, asked.out, amount, **where, fallback=not asked.dataset, draw=draw)
     except KeyboardInterrupt:
-        print("\nInterrupted. Finished runs are kept; the same command goes on from there.", file=sys.stderr)
+        say("\nInterrupted. Finished runs are kept; the same command goes on from there.")
         return 130
     except OSError as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        say(f"{Path(sys.argv[0]).name}: {error}")
         return 1
 
 

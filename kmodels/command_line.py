@@ -23,6 +23,7 @@ __all__ = [
     "positive",
     "printable",
     "process",
+    "say",
 ]
 
 BACKENDS = ("torch", "jax", "tensorflow")
@@ -83,7 +84,7 @@ def process(command: Callable[[], int]) -> NoReturn:
     except OSError as error:  # of standard output itself: `| head`, a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
         if not isinstance(error, BrokenPipeError):
-            print(f"{Path(sys.argv[0]).name}: standard output: {error}", file=sys.stderr)  # noqa: T201
+            say(f"{Path(sys.argv[0]).name}: standard output: {error}")
         status = 1
     sys.exit(status)
 
@@ -112,6 +113,11 @@ def check_kept_weights() -> None:
     asked = os.environ.get("KMODELS_KEEP_WEIGHTS", "")
     if asked not in ("", "all"):
         raise WrongUse(f"KMODELS_KEEP_WEIGHTS: expected all, or nothing. Received: {asked!r}")
+
+
+def say(line: str) -> None:
+    """Writes a line to standard error at once: what is no result."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice
 
 
 def printable() -> None:

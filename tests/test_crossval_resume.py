@@ -77,14 +77,14 @@ from kmodels.crossval import folder as crossval_folder
 from kmodels.crossval.validate import cross_validate
 from tests.crossval_digits import dense, digits
 x, y = digits()
-write, left = crossval_folder.write_atomically, int(sys.argv[2])
+write, left = crossval_folder.write_json, int(sys.argv[2])
 def killing(path, content):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, content)
-crossval_folder.write_atomically = killing
+crossval_folder.write_json = killing
 cross_validate(dense, x, y, folds=3, epochs=2, batch_size=16, folder=sys.argv[1])
 """
 

@@ -17,8 +17,9 @@ from kmodels.spec.tasks import Task
 from kmodels.training.train import train
 from kmodels.tuner import GridSearch, Hyperband, read_search
 from kmodels.tuner import recipes as tuner_recipes
+from kmodels.tuner import study as study_module
 from kmodels.tuner.recipes import Leg, cross_validate_recipe, search_recipes, without_test
-from kmodels.tuner.study import Study, run_study
+from kmodels.tuner.study import Study, run_command, run_study
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = Recipe(
@@ -208,6 +209,35 @@ def test_a_study_compares_the_best_with_what_was_chosen_and_opens_the_test_once(
     assert any("not noted (1 of " in note for note in search.footnotes)
     run_study(study(seeds=1), digits, tmp_path, quick=False)
     assert len(opened) == 1
+
+
+def test_a_trial_that_diverges_is_no_end_of_a_study(tmp_path, digits, monkeypatch):
+    def diverging(task, dataset, **options):
+        run = pretend(task, dataset, **options)
+        run.diverged = "epoch 1, step 1" if task.recipe.learning_rate == 2e-3 else ""
+        return run
+
+    monkeypatch.setattr(tuner_recipes, "train", diverging)
+    for _ in range(2):  # the second call finds what the first kept of the failure
+        search, compared = run_study(study(seeds=1), digits, tmp_path, quick=False)
+        assert any("not finite" in note for note in search.footnotes)
+        assert any("Hardware and versions of 1 training:" in note for note in search.footnotes)
+        assert {row[0] for row in compared.rows} == {"trial 0001", "theirs"}
+
+
+def test_a_study_answers_wrong_use_and_a_failure_in_one_line(tmp_path, digits, monkeypatch, capsys):
+    def diverging(task, dataset, **options):
+        run = pretend(task, dataset, **options)
+        run.diverged = "epoch 1, step 1" if task.recipe.learning_rate == 1e-3 else ""
+        return run
+
+    monkeypatch.setattr(tuner_recipes, "train", diverging)
+    monkeypatch.setattr(study_module, "load", lambda name, report: digits)
+    monkeypatch.setattr("sys.argv", ["tuning/tune_lenet.py"])
+    assert run_command(study(), ["--protocol", "long"]) == 2
+    assert run_command(study(), ["--out", str(tmp_path)]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("tune_lenet.py: ")]
+    assert len(said) == 2 and "--protocol" in said[0] and "not finite" in said[1]
 
 
 def test_the_quick_protocol_never_opens_the_test_set(tmp_path, digits, monkeypatch):

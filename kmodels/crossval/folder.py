@@ -6,12 +6,26 @@ import json
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
-from kmodels.atomic_file import write_atomically
+from kmodels.atomic_file import write_json
 from kmodels.crossval.result import CrossValidation, FoldFailed, FoldScore
 
-__all__ = ["finish_folds"]
+__all__ = ["finish_folds", "kept_folds"]
+
+_FAILED = ".failed.json"
+
+
+def kept_folds(folder: Path) -> list[FoldScore]:
+    """Returns the scores that a folder holds, by file name; what it keeps of failures is none.
+
+    Args:
+        folder: what `finish_folds` was given.
+
+    Raises:
+        ValueError: a file holds something else.
+    """
+    paths = sorted(path for path in folder.glob("*.json") if not path.name.endswith(_FAILED))
+    return [FoldScore.from_dict(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def finish_folds(
@@ -60,11 +74,11 @@ def _trained(
         failure = FoldFailed(seed, fold, cause)
         if path is not None:
             record = {"kind": failure.kind, "cause": str(failure), "traceback": traceback.format_exc()}
-            _write(path.with_name(f"{name}.failed.json"), record)
+            write_json(path.with_name(f"{name}{_FAILED}"), record)
         raise failure from cause
     if path is not None:
-        _write(path.with_name(f"{name}.json"), score.as_dict())
-        path.with_name(f"{name}.failed.json").unlink(missing_ok=True)
+        write_json(path.with_name(f"{name}.json"), score.as_dict())
+        path.with_name(f"{name}{_FAILED}").unlink(missing_ok=True)
     return score
 
 
@@ -73,7 +87,3 @@ def _known(path: Path) -> FoldScore | None:
         return FoldScore.from_dict(json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from kmodels.atomic_file import write_atomically
+from kmodels.command_line import say
 from kmodels.data.catalog import CATALOG
 from kmodels.running.costs import TABLE, input_shape, known_macs, network
 from kmodels.spec.declarations import load_scripts
@@ -57,6 +58,6 @@ def _write(folder: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
-        print("kmodels.running.counting: expected one folder of scripts, such as experiments", file=sys.stderr)  # noqa: T201
+        say("kmodels.running.counting: expected one folder of scripts, such as experiments")
         sys.exit(2)
     _write(Path(sys.argv[1]))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from kmodels.command_line import WrongUse, process
+from kmodels.command_line import WrongUse, process, say
 from kmodels.durations import spoken
 from kmodels.running.estimates import Estimate, Speeds, likely_device, summed
 from kmodels.running.flags import parsed
@@ -58,13 +58,13 @@ def run_command(folder: Path, argv: Sequence[str]) -> int:
         parts = _selected(load_scripts(folder), asked)
         return _list(parts, asked) if asked.list else _train(parts, asked, began)
     except WrongUse as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        say(f"{name}: {error}")
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. Finished runs are kept; the same command goes on from there.", file=sys.stderr)
+        say("\nInterrupted. Finished runs are kept; the same command goes on from there.")
         return 130
     except (OSError, ValueError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        say(f"{name}: {error}")
         return 1
 
 
@@ -101,7 +101,7 @@ def _queue(parts: Parts, asked: argparse.Namespace) -> tuple[tuple[PlannedRun, .
     amount = _amount(asked)
     declared = [(name, e) for name, e in parts if not (amount.quick and e.quick is None)]
     recipes = [task.recipe for _, experiment in declared for task in amount.tasks_of(experiment)]
-    speeds = stored_speeds(recipes, asked.out, asked.backend, _warn)  # sets damaged runs aside
+    speeds = stored_speeds(recipes, asked.out, asked.backend, say)  # sets damaged runs aside
     runs = planned(declared, amount, speeds.macs, backend=asked.backend, pipeline=asked.pipeline)
     if asked.shard is not None:
         runs = shard(runs, *asked.shard)
@@ -146,22 +146,22 @@ def _train(parts: Parts, asked: argparse.Namespace, began: float) -> int:
         pass
     datasets, missing = _datasets(left)
     if missing and amount.quick:
-        _warn("Quick protocol: training on digits, the images that come with scikit-learn, instead.")
+        say("Quick protocol: training on digits, the images that come with scikit-learn, instead.")
         parts = [(name, on_dataset(e, "digits") if e.base.dataset in missing else e) for name, e in parts]
         runs, speeds = _queue(parts, asked)
         more, missing = _datasets(_left(runs))
         datasets |= more
     if missing:
         count = sum(run.task.recipe.dataset in missing for run in _left(runs))
-        _warn(f"left out without data: {counted_runs(count)}")
+        say(f"left out without data: {counted_runs(count)}")
         status = 1
     left = [run for run in _left(runs) if run.task.recipe.dataset in datasets]
     if left:
         outcome, speeds = _work(left, datasets, speeds, asked, began)
         for line in (*(f"diverged: {line}" for line in outcome.diverged), *(f"failed: {x}" for x in outcome.failed)):
-            _warn(line)
+            say(line)
         if outcome.interrupted:
-            _warn("Interrupted. Finished runs are kept; the same command goes on from there.")
+            say("Interrupted. Finished runs are kept; the same command goes on from there.")
             return 130
         runs = estimated(_with_states(runs, asked), speeds)
         status = 1 if outcome.failed else status
@@ -181,9 +181,9 @@ def _datasets(runs: Sequence[PlannedRun]) -> tuple[dict[str, Dataset], set[str]]
     missing: set[str] = set()
     for name in dict.fromkeys(run.task.recipe.dataset for run in runs):
         try:
-            found[name] = load(name, report=_warn)
+            found[name] = load(name, report=say)
         except DataError as error:
-            _warn(str(error))
+            say(str(error))
             missing.add(name)
     return found, missing
 
@@ -207,7 +207,7 @@ def _work(
     queue = shortest_first(estimated(left, speeds))
     total, basis = summed([Estimate(run.seconds, run.basis) for run in queue])
     shortest, longest = spoken(queue[0].seconds), spoken(queue[-1].seconds)
-    _warn(f"{counted_runs(len(queue))} to train: about {spoken(total)}, {shortest} to {longest} each ({basis})")
+    say(f"{counted_runs(len(queue))} to train: about {spoken(total)}, {shortest} to {longest} each ({basis})")
     budget = Budget(limit, speeds, began=began)
     tasks, folder = [run.task for run in queue], _amount(asked).folder(asked.out)
     seconds, console = [run.seconds for run in queue], Console(stderr=True)
@@ -239,11 +239,7 @@ def _work(
                 budget=budget,
             )
     if outcome.unfit:
-        _warn(f"not begun, as it would not have ended within {spoken(limit)}: {counted_runs(len(outcome.unfit))}")
+        say(f"not begun, as it would not have ended within {spoken(limit)}: {counted_runs(len(outcome.unfit))}")
     if outcome.elsewhere:
-        _warn(f"left to another process: {counted_runs(len(outcome.elsewhere))}")
+        say(f"left to another process: {counted_runs(len(outcome.elsewhere))}")
     return outcome, budget.speeds
-
-
-def _warn(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

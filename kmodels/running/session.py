@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from kmodels.atomic_file import write_atomically
-from kmodels.command_line import BACKENDS
+from kmodels.command_line import BACKENDS, say
 from kmodels.data import DataError, Dataset, DataUnavailable, load
 from kmodels.data.catalog import CATALOG, DIGESTS
 from kmodels.durations import spoken
@@ -62,7 +61,7 @@ def show(
     """
     console = Console()
     folder = amount.folder(results)
-    stored = load_runs(folder, _warn)
+    stored = load_runs(folder, say)
     shown = [e for e in experiments if not (amount.quick and e.quick is None)]
     found = {e.name: _shown_runs(e, stored, amount, backend, pipeline) for e in shown}
     judged = [
@@ -156,27 +155,27 @@ def train(
             with tempfile.TemporaryFile(dir=folder):
                 pass
         try:
-            datasets = {name: load(name, report=_warn) for name in dict.fromkeys(t.recipe.dataset for t in queue)}
+            datasets = {name: load(name, report=say) for name in dict.fromkeys(t.recipe.dataset for t in queue)}
         except DataUnavailable as error:
             if not (amount.quick and fallback):
                 raise
-            _warn(f"{error}\nQuick protocol: training on digits, the images that come with scikit-learn, instead.")
+            say(f"{error}\nQuick protocol: training on digits, the images that come with scikit-learn, instead.")
             chosen = [on_dataset(experiment, "digits") for experiment in chosen]
             script = [on_dataset(experiment, "digits") for experiment in script]
             queue = _without_gpu_only(_missing(chosen, folder, amount, backend, pipeline))
-            datasets = {"digits": load("digits", report=_warn)}
+            datasets = {"digits": load("digits", report=say)}
         if queue:
             outcome = _work(queue, datasets, results, amount, backend, pipeline)
             diverged = outcome.diverged
             if outcome.interrupted:
-                _warn("Interrupted. Finished runs are kept; the same command goes on from there.")
+                say("Interrupted. Finished runs are kept; the same command goes on from there.")
                 return 130
     except DataError as error:
-        _warn(str(error))
+        say(str(error))
         return 1
     show(chosen, results, amount, backend=backend, command=command, pipeline=pipeline, script=script, draw=draw)
     for line in diverged:
-        _warn(f"diverged: {line}")
+        say(f"diverged: {line}")
     return 0
 
 
@@ -184,7 +183,7 @@ def _missing(
     experiments: Sequence[Experiment], folder: Path, amount: Amount, backend: str, pipeline: str
 ) -> list[Task]:
     """Tasks without a stored run; cells with the same recipe are trained once."""
-    stored = load_runs(folder, _warn)
+    stored = load_runs(folder, say)
     queue: list[Task] = []
     for experiment in experiments:
         found = match_runs(
@@ -202,7 +201,7 @@ def _without_gpu_only(queue: Sequence[Task]) -> list[Task]:
     if likely_device().startswith("CUDA"):
         return list(queue)
     for cell in dict.fromkeys(f"{task.experiment} · {task.cell}" for task in queue if task.recipe.needs_gpu):
-        _warn(f"{cell}: not run here: it needs a GPU")
+        say(f"{cell}: not run here: it needs a GPU")
     return [task for task in queue if not task.recipe.needs_gpu]
 
 
@@ -218,9 +217,9 @@ def say_what_is_not_run(experiments: Sequence[Experiment], results: Path, backen
         return
     whole = {e.name: [task.recipe for task in Amount("report").tasks_of(e)] for e in experiments}
     recipes = [recipe for recipes in whole.values() for recipe in recipes]
-    speeds = stored_speeds(recipes, results, backend, _warn)
+    speeds = stored_speeds(recipes, results, backend, say)
     for name, recipes in whole.items():
-        _warn(not_run_here(name, [speeds.estimate(recipe) for recipe in recipes]))
+        say(not_run_here(name, [speeds.estimate(recipe) for recipe in recipes]))
 
 
 def _work(
@@ -237,12 +236,12 @@ def _work(
     seconds = None
     if not amount.quick:
         recipes = [task.recipe for task in queue]
-        speeds = timing.timed(recipes, datasets, stored_speeds(recipes, results, backend, _warn), pipeline=pipeline)
+        speeds = timing.timed(recipes, datasets, stored_speeds(recipes, results, backend, say), pipeline=pipeline)
         estimates = [speeds.estimate(recipe) for recipe in recipes]
         for name in datasets:
             total, basis = summed([e for e, recipe in zip(estimates, recipes, strict=True) if recipe.dataset == name])
             count = sum(recipe.dataset == name for recipe in recipes)
-            _warn(f"{counted_runs(count)} on {name}: about {spoken(total)} on this machine ({basis})")
+            say(f"{counted_runs(count)} on {name}: about {spoken(total)} on this machine ({basis})")
         seconds = [estimate.seconds for estimate in estimates]
     outcome = runner.run(
         queue,
@@ -253,7 +252,7 @@ def _work(
         seconds=seconds,
     )
     if outcome.elsewhere:
-        _warn(f"left to another process: {counted_runs(len(outcome.elsewhere))}; ask again when it has ended")
+        say(f"left to another process: {counted_runs(len(outcome.elsewhere))}; ask again when it has ended")
     return outcome
 
 
@@ -267,7 +266,3 @@ def _made_by(command: str, amount: Amount, found: Mapping[str, Mapping[tuple[int
 def _near(path: Path) -> str:
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def _warn(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kmodels import site
 from kmodels.atomic_file import write_atomically
+from kmodels.command_line import say
 from kmodels.data.catalog import CATALOG, DIGESTS
 from kmodels.data.labels import KEPT, labels_of
 from kmodels.results.runs import Run, run_files
@@ -20,7 +20,7 @@ Warn = Callable[[str], None]
 
 
 def _to_stderr(line: str) -> None:
-    print(f"kmodels: {line}", file=sys.stderr)  # noqa: T201 - the command line's own voice
+    say(f"kmodels: {line}")
 
 
 def publish_site(experiments: Path, results: Path, out: Path, *, warn: Warn = _to_stderr) -> Path:

@@ -22,20 +22,11 @@ from keras_tuner.src.engine import metrics_tracking
 from keras_tuner.src.engine import trial as trial_module
 from sklearn.exceptions import ConvergenceWarning
 
-from kmodels.atomic_file import write_atomically
+from kmodels.atomic_file import write_json
 from kmodels.models.initial_weights import generator
 from kmodels.tuner.progress import Progress
 
-__all__ = ["BayesianOptimizationOracle", "GridSearchOracle", "HyperbandOracle", "RandomSearchOracle", "write_json"]
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Replaces a JSON file as a whole.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    write_atomically(path, (json.dumps(values, default=float, indent=1) + "\n").encode())
+__all__ = ["BayesianOptimizationOracle", "GridSearchOracle", "HyperbandOracle", "RandomSearchOracle"]
 
 
 class _WholeState(keras_tuner.Oracle):

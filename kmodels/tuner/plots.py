@@ -5,13 +5,13 @@ Matplotlib's object interface only, and imported when the first figure is drawn.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kmodels.atomic_file import write_atomically
+from kmodels.report.figures import COLOURS, figure_files, figure_settings
 from kmodels.tuner.trials import Search, TrialResult
 
 if TYPE_CHECKING:
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_hyperparameters", "draw_trials", "write_search_figures"]
 
-_SCORE, _BEST = "#0072B2", "#D55E00"  # Okabe and Ito's, told apart by colour-blind readers
-_SETTINGS: dict[Any, Any] = {
-    "svg.hashsalt": "kmodels",  # else the ids inside an SVG are random
-    "svg.fonttype": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+_SCORE, _BEST = COLOURS[:2]
 
 
 def draw_hyperparameters(search: Search) -> Figure:
@@ -97,17 +91,13 @@ def write_search_figures(search: Search, folder: Path) -> list[Path]:
         ValueError: no trial has a score.
         OSError: a file cannot be written.
     """
-    import matplotlib
-
     written = []
     for name, make in (("hyperparameters", draw_hyperparameters), ("trials", draw_trials)):
-        for kind in ("svg", "png"):
-            with matplotlib.rc_context(_SETTINGS):
-                stream = io.BytesIO()
-                undated = {"Date": None} if kind == "svg" else {"Software": None}
-                make(search).savefig(stream, format=kind, dpi=120, metadata=undated)
+        with figure_settings():
+            files = figure_files(make(search), {"Title": f"{search.name}: {name}"})
+        for kind, content in files.items():
             path = folder / f"{name}.{kind}"
-            write_atomically(path, stream.getvalue())
+            write_atomically(path, content)
             written.append(path)
     return written
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-from kmodels.atomic_file import write_atomically
+from kmodels.atomic_file import write_atomically, write_json
 from kmodels.checks import require
 from kmodels.crossval.folder import finish_folds
 from kmodels.crossval.result import CrossValidation, FoldScore
@@ -26,7 +26,6 @@ from kmodels.results.runs import REVISION
 from kmodels.spec.experiment import Recipe, Split
 from kmodels.spec.tasks import Task
 from kmodels.training.train import train
-from kmodels.tuner.oracles import write_json
 from kmodels.tuner.trials import Search
 
 __all__ = [

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kmodels.checks import require
+from kmodels.command_line import say
 
 __all__ = ["environment_of", "main", "supervise"]
 
@@ -94,16 +95,16 @@ def supervise(
                     continue
                 lost[number] += 1
                 if lost[number] > restarts:
-                    _say(f"worker {number} was lost {lost[number]} times (exit status {status}): the search is ended")
+                    say(f"worker {number} was lost {lost[number]} times (exit status {status}): the search is ended")
                     return 1
-                _say(f"worker {number} was lost (exit status {status}) and is started again")
+                say(f"worker {number} was lost (exit status {status}) and is started again")
                 running[number] = start(f"worker {number}")
             if time_limit_seconds is not None and time.monotonic() - began > time_limit_seconds:
-                _say(f"the time limit of {time_limit_seconds:g} s is over: the search is ended")
+                say(f"the time limit of {time_limit_seconds:g} s is over: the search is ended")
                 return 124
             time.sleep(0.2)
         if chief.returncode < 0:
-            _say(f"the chief was lost (signal {-chief.returncode}): the search is ended; the same command goes on")
+            say(f"the chief was lost (signal {-chief.returncode}): the search is ended; the same command goes on")
             return 1
         _wait(running.values(), 30.0)  # they were told, too
         return chief.returncode
@@ -131,10 +132,6 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             if process.poll() is None:
                 os.killpg(process.pid, number)
         _wait(processes, 10.0)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice
 
 
 def main(argv: Sequence[str]) -> int:

@@ -11,12 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from kmodels.atomic_file import write_json
 from kmodels.checks import require
 from kmodels.crossval.fold import train_fold
 from kmodels.crossval.plan import plan
 from kmodels.crossval.result import CrossValidation
 from kmodels.crossval.validate import carry_out
-from kmodels.tuner.oracles import write_json
 from kmodels.tuner.trials import Search, TrialResult
 
 __all__ = ["Candidate", "Winner", "compare_best", "train_winner"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +12,9 @@ from typing import Any, Literal, NoReturn
 from rich.console import Console
 
 from kmodels.atomic_file import write_atomically
-from kmodels.crossval.result import FoldScore
+from kmodels.command_line import Parser, WrongUse, check_backend, process, say
+from kmodels.crossval.folder import kept_folds
+from kmodels.crossval.result import FoldFailed, FoldScore
 from kmodels.data import Dataset, DataUnavailable, load
 from kmodels.report.tables import Table, to_markdown
 from kmodels.results.provenance import tally
@@ -23,7 +23,7 @@ from kmodels.spec.experiment import Recipe, Split
 from kmodels.tuner import tuners
 from kmodels.tuner.recipes import RecipeCandidate, compare_recipes, score_winner, search_recipes
 
-__all__ = ["Study", "main", "run_study"]
+__all__ = ["Study", "main", "run_command", "run_study"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +92,7 @@ def run_study(study: Study, dataset: Dataset, results: Path, *, quick: bool, com
     found = search_recipes(search_by, base, dataset)
     protocol = "quick protocol: which way it points, no more" if quick else "report protocol"
     folder = home / study.name
-    trained = [
-        FoldScore.from_dict(json.loads(path.read_text())) for path in sorted(folder.glob("trial_*/folds/*.json"))
-    ]
+    trained = [score for part in sorted(folder.glob("trial_*/folds")) for score in kept_folds(part)]
     tables = [tuners.trial_table(found, notes=(f"{study.question}; {protocol}.", _made_with(trained)))]
     candidates = compare_recipes(
         search_by,
@@ -156,35 +154,54 @@ def _changes(base: Recipe, recipe: Recipe) -> str:
 def main(study: Study, argv: Sequence[str] | None = None) -> NoReturn:
     """Runs a study as the command line asks, and ends the process.
 
-    Exit status: 0 done, 1 a failure, 130 interrupted; the same command goes on from where it was.
+    Exit status: 0 done, 1 something failed, 2 a wrong value on the command line, 130 interrupted, 143 terminated; the
+    same command goes on from where it was.
 
     Args:
         study: what the script declares.
         argv: arguments instead of the process's own.
     """
-    # see kmodels.cli: OpenMP's waiting threads take the cores of a busy machine
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    parser = argparse.ArgumentParser(
-        description=sys.modules["__main__"].__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    process(lambda: run_command(study, sys.argv[1:] if argv is None else argv))
+
+
+def run_command(study: Study, argv: Sequence[str]) -> int:
+    """Does what a command line asks of a study and returns the exit status.
+
+    Args:
+        study: what the script declares.
+        argv: the arguments after the script's name.
+    """
+    script = Path(sys.argv[0])
+    try:
+        asked = _parse(argv)
+    except WrongUse as error:
+        say(f"{script.name}: {error}")
+        return 2
+    command = f"python {script.parent.name}/{script.name} --protocol {asked.protocol}"
+    try:
+        dataset = load(study.base.dataset, report=say)
+        tables = run_study(study, dataset, asked.out, quick=asked.protocol == "quick", command=command)
+    except KeyboardInterrupt:
+        say("\nInterrupted. Finished trainings are kept; the same command goes on from there.")
+        return 130
+    except (DataUnavailable, tuners.SearchFailed, FoldFailed, FloatingPointError, ValueError, OSError) as error:
+        say(f"{script.name}: {error}")
+        return 1
+    console = Console()
+    for table in tables:
+        console.print(tuners.to_terminal(table))
+    return 0
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(
+        description=sys.modules["__main__"].__doc__,  # the script's own words
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--protocol", choices=("quick", "report"), default="quick", help="minutes (default), or hours")
     parser.add_argument("--out", type=Path, metavar="DIR", help="results (default: beside tuning/)")
     asked = parser.parse_args(argv)
-    quick = asked.protocol == "quick"
-    console = Console()
-    command = f"python {Path(sys.argv[0]).parent.name}/{Path(sys.argv[0]).name} --protocol {asked.protocol}"
-    try:
-        dataset = load(study.base.dataset, report=_say)
-        for table in run_study(study, dataset, asked.out or results_folder(), quick=quick, command=command):
-            console.print(tuners.to_terminal(table))
-    except KeyboardInterrupt:
-        _say("Interrupted. Finished trainings are kept; the same command goes on from there.")
-        sys.exit(130)
-    except (DataUnavailable, tuners.SearchFailed, ValueError, OSError) as error:
-        _say(str(error))
-        sys.exit(1)
-    sys.exit(0)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the command line's own voice
+    check_backend()
+    asked.out = asked.out or results_folder()
+    return asked

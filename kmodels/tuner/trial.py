@@ -15,13 +15,12 @@ import numpy as np
 from keras_tuner.engine import base_tuner
 from keras_tuner.src.distribute import utils as roles
 
-from kmodels.atomic_file import write_atomically
+from kmodels.atomic_file import write_atomically, write_json
 from kmodels.checks import require
 from kmodels.crossval.fold import forgotten_models
 from kmodels.crossval.plan import Plan, direction_of, plan
 from kmodels.crossval.result import CrossValidation
 from kmodels.crossval.validate import Callbacks, carry_out
-from kmodels.tuner.oracles import write_json
 from kmodels.tuner.trials import Search, read_search, reported_metrics
 
 __all__ = ["CrossValidated", "objective_of"]
