@@ -107,7 +107,7 @@ def table(scale: Scale, *, deadline: float, peak: float, report: Report) -> dict
             modes=scale.modes,
             stock=True,
             report=report,
-            layouts=("NHWC",),  # the faster one in bfloat16 on every GPU that has tensor cores
+            layouts=("NHWC",),  # alone, for the eight minutes; what tensor cores compute convolutions in
         )
         flops = flops_per_image(case)
         rates = {side: rate * flops for side, rate in row["images_per_second"].items()}

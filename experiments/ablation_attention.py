@@ -56,6 +56,11 @@ B = Experiment(
             best=["VGG16", "SE-VGG16-1"],
         ),
         Claim(
+            text="B: VGG-16 with SE after every stage is slightly worse than without",
+            measure="test_accuracy",
+            best=["VGG16", "SE-VGG16-2"],
+        ),
+        Claim(
             text="B: ResNet-18 with SE is slightly worse than without",
             measure="test_accuracy",
             best=["ResNet-18", "SE-ResNet-18"],

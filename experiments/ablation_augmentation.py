@@ -4,7 +4,8 @@
     python experiments/ablation_augmentation.py --protocol report    # as the reports trained it: 3 seeds, many hours
     python experiments/ablation_augmentation.py --report             # table and figures from results, no training
 
-Of LeNet the training without augmentation has run, one seed (row A-1.2's); all else waits for its protocol.
+Of LeNet the training without augmentation has run, with the softmax and on logits, one seed (row A-1.2's); all else
+waits for its protocol.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, main

@@ -61,9 +61,9 @@ def fitted(layer, loss, accelerated):
 @pytest.mark.parametrize(
     ("layer", "loss", "cause"),
     [
-        (lambda: Clipped(3, name="clipped"), "mse", "clipped/kernel, which the optimizer changes"),
+        (lambda: Clipped(3, name="clipped"), "mse", "clipped/kernel, which the optimizer's update reads or changes"),
         (lambda: L.Dense(3), remembering_loss, "none of the model's"),
-        (lambda: L.Dense(3), slowing_loss, "learning_rate, which the optimizer changes"),
+        (lambda: L.Dense(3), slowing_loss, "learning_rate, which the optimizer's update reads or changes"),
         (Counts, "mse", None),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 
 import kmodels
 from kmodels import optimizers
-from kmodels.torch_step import early_updates
+from kmodels.torch_step import early_updates, functions
 from kmodels.torch_step.memory_plan import with_memory_plan
 from kmodels.torch_step.pytorch_rules import _adam
 from kmodels.torch_step.recorder import recorded
@@ -53,6 +53,13 @@ def updates(graph):
     return [len(node.args[0]) for node in order(graph) if "kmodels.adam_" in str(node.target)]
 
 
+def before_the_last_gradient(graph):
+    """How many updates stand before the last product of matrices, which is that of the first layer's gradient."""
+    names = [str(node.target) for node in order(graph)]
+    last = max(place for place, name in enumerate(names) if "aten.mm" in name)
+    return sum("kmodels.adam_" in name for name in names[:last])
+
+
 def clipped(values, gradients):
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     return list(torch._foreach_mul(gradients, torch.clamp(1.0 / norm, max=1.0)))
@@ -64,18 +71,19 @@ def shrunk(values, gradients):
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    ("options", "sizes", "early"),
     [
-        ({}, [1, 1, 1]),
-        ({"again": True}, [1, 2]),
-        ({"between": clipped}, [1, 1, 1]),
-        ({"between": shrunk}, [1, 1, 1]),
+        ({}, [1, 1, 1], 1),
+        ({"again": True}, [1, 2], 1),
+        ({"between": clipped}, [1, 1, 1], 0),
+        ({"between": shrunk}, [1, 1, 1], 0),
     ],
 )
-def test_updates_come_early_where_they_can_and_compute_the_same(options, expected):
+def test_updates_come_early_where_they_can_and_compute_the_same(options, sizes, early):
     graph, _ = recorded(lambda given: step(given, **options), inputs())
     planned = with_memory_plan(graph)
-    assert updates(graph) == [3] and sorted(updates(planned)) == expected
+    assert updates(graph) == [3] and sorted(updates(planned)) == sizes
+    assert before_the_last_gradient(planned) == early
     mine, theirs = inputs(), inputs()
     for _ in range(3):
         for new, old in zip(planned(*mine), graph(*theirs), strict=True):
@@ -155,6 +163,24 @@ def test_training_keeps_its_bits(make, two_threads, monkeypatch):
     assert found == expected
     for mine, theirs in zip(fast.get_weights(), stock.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("rate", [1e-2, keras.optimizers.schedules.ExponentialDecay(1e-2, 3, 0.5)])
+def test_a_rate_that_changes_keeps_no_update_at_the_end(rate, monkeypatch):
+    monkeypatch.setattr(early_updates, "_LARGE", 1)
+    planned = []
+
+    def spy(graph):
+        planned.append(with_memory_plan(graph))
+        return planned[-1]
+
+    monkeypatch.setattr(functions, "with_memory_plan", spy)
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, keras.layers.Dense(4)(keras.layers.Dense(5, activation="tanh")(inputs)))
+    model.compile(optimizers.Adam(rate), "mse")
+    kmodels.accelerate(model, mode="record")
+    model.fit(np.ones((8, 6), "float32"), np.ones((8, 4), "float32"), batch_size=4, verbose=0)
+    assert before_the_last_gradient(planned[0]) >= 1
 
 
 class Swapped(torch.autograd.Function):

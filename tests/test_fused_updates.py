@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmodels.torch_step.compiler import compiled
-from kmodels.torch_step.fused_updates import lie_alike, with_updates_in_passes
-from kmodels.torch_step.pytorch_rules import _adam, _adam_in_passes, _sgd, _sgd_in_passes
+from kmodels.torch_step.fused_updates import lie_alike, with_foreach_updates
+from kmodels.torch_step.pytorch_rules import _adam, _adam_foreach, _sgd, _sgd_foreach
 from kmodels.torch_step.recorder import recorded
 
 SHAPES = [(5,), (3, 4), (1, 1, 3, 2), (3, 3, 4, 2), ()]
@@ -35,10 +35,10 @@ def assert_close(mine, theirs):
 
 
 @given(st.integers(0, 1000), st.integers(0, 10_000), st.booleans())
-def test_a_fused_update_is_the_one_in_passes(seed, step, nesterov):
+def test_a_fused_update_is_the_foreach_update(seed, step, nesterov):
     for lists, move, pair in (
-        (4, lambda update, given: adam(update, given, step), (_adam, _adam_in_passes)),
-        (3, lambda update, given: sgd(update, given, nesterov), (_sgd, _sgd_in_passes)),
+        (4, lambda update, given: adam(update, given, step), (_adam, _adam_foreach)),
+        (3, lambda update, given: sgd(update, given, nesterov), (_sgd, _sgd_foreach)),
     ):
         both = [tensors(seed, lists) for _ in pair]
         for update, lists_ in zip(pair, both, strict=True):
@@ -103,7 +103,7 @@ def test_a_recorded_update_can_be_taken_apart():
     assert [name for name in targets if name.startswith("kmodels")] == ["kmodels.sgd_.default", "kmodels.adam_.default"]
     fused, apart = inputs(), inputs()
     expected = graph(*fused)
-    with_updates_in_passes(graph)
+    with_foreach_updates(graph)
     assert not any("kmodels" in str(node.target) for node in graph.graph.nodes)
     assert all("val" in node.meta for node in graph.graph.nodes if node.users)
     assert_close(graph(*apart), expected)

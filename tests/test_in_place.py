@@ -74,15 +74,27 @@ def test_lists_are_written_over_as_a_whole_or_not_at_all():
         doubled = torch._foreach_mul([tensor.sum() for tensor in given], 2.0)
         return outputs(*torch._foreach_mul(doubled, doubled[0]))
 
-    for function, added in (
-        (update, "_foreach_add_.List"),
-        (keeps_one, "_foreach_add.List"),
-        (crossed, "_foreach_add.List"),
-        (scaled_by_one, "_foreach_mul.Tensor"),
+    def clipped_and_penalised(given):
+        gradients = [tensor * 1.5 for tensor in given[:2]]
+        clipped = torch._foreach_mul(gradients, given[0].sum())
+        return outputs(*torch._foreach_add(clipped, given[2:], alpha=0.1))
+
+    def beside_its_transpose(given):
+        (scaled,) = torch._foreach_mul([given[0] * 1.5], given[1].sum())
+        return outputs(scaled.t() + scaled)
+
+    for function, lists in (
+        (update, ["_foreach_add_.List", "_foreach_add_.List"]),
+        (keeps_one, ["_foreach_add.List"]),
+        (crossed, ["_foreach_add.List"]),
+        (scaled_by_one, ["_foreach_mul.Tensor"]),
+        (clipped_and_penalised, ["_foreach_mul_.Tensor", "_foreach_add_.List"]),
+        (beside_its_transpose, ["_foreach_mul_.Tensor"]),
     ):
         inputs = [torch.randn(2, 2) for _ in range(4)]
         graph, changed = rewritten(function, *inputs)
-        assert added in names(changed)
+        found = [name for name in names(changed) if name.startswith("_foreach") and not name.endswith("Scalar")]
+        assert found == lists
         mine, theirs = ([tensor.clone() for tensor in inputs] for _ in range(2))
         for new, old in zip(changed(*mine), graph(*theirs), strict=True):
             assert torch.equal(new, old)

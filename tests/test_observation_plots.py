@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kmodels.report.observation_plots import FIGURES, alt_text, draw, render, write_observation_figures
+from kmodels.spec.claims import Claim
 from kmodels.spec.experiment import Experiment, Recipe, Split
 from tests.simulated_runs import run
 
@@ -143,3 +144,10 @@ def test_files_are_drawn_once_and_go_with_their_runs(tmp_path):
     ]
     assert len(list(tmp_path.iterdir())) == 2
     assert write_observation_figures(EXPERIMENT, {}, tmp_path) == []
+
+
+def test_accuracy_is_not_drawn_against_size_where_only_sizes_are_asked_for(tmp_path):
+    claim = Claim(text="D: more", measure="macs", best=list(CELLS[:2]))
+    counts = dataclasses.replace(EXPERIMENT, claims=[claim])
+    names = {path.name for path in write_observation_figures(counts, RUNS, tmp_path)}
+    assert names and not any("size" in name for name in names)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kmodels.report.plots import PANELS, alt_text, average, draw, fingerprint, render, write_figures
+from kmodels.spec.claims import Claim, Row
 from tests.simulated_runs import EXPERIMENT, run, seeds
 
 ZERO, FIFTH, HALF, REPAIRED = EXPERIMENT.all_cells()
@@ -146,3 +147,12 @@ def test_drawing_leaves_matplotlibs_settings_alone():
     before = dict(matplotlib.rcParams)
     render(EXPERIMENT, RUNS, folds=2)
     assert dict(matplotlib.rcParams) == before
+
+
+def test_what_only_counts_draws_no_curve_of_the_step_that_it_trains(tmp_path):
+    claim = Claim(text="A: fewer", measure="parameters", best=[ZERO, FIFTH])
+    counts = dataclasses.replace(EXPERIMENT, rows=[], claims=[claim])
+    assert counts.only_counts and not EXPERIMENT.only_counts
+    assert write_figures(counts, RUNS, tmp_path, folds=2) == []
+    timed = dataclasses.replace(counts, rows=[Row("A-1", ZERO, measure="seconds")])
+    assert len(write_figures(timed, RUNS, tmp_path, folds=2)) == 2

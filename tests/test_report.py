@@ -46,9 +46,9 @@ def test_the_whole_table():
     )
     notes = "\n".join(value.footnotes)
     assert "Assumed, as the report does not say: MNIST comes to 32x32 by zero padding" in notes
-    assert "Runs: 18 (3 seeds × 2 folds at most a cell), 18.0 minutes in total." in notes
+    assert "Runs: 18 (3 seeds × 2 folds at most a cell), 18.0 min in total." in notes
     assert "Data: mnist from npz (54000 train / 6000 validation images)." in notes
-    assert "Hardware: Example CPU, 2 threads." in notes
+    assert "Hardware: Example CPU, 2 threads, Keras' own step." in notes
     assert "Software: torch backend, keras 3.15.1, torch 2.13.0; commit 0123456789." in notes
     assert value.footnotes[-1] == f"Made by: {COMMAND}"
     (claim,) = value.claims
@@ -151,7 +151,10 @@ def test_runs_of_an_unknown_cell_are_an_error():
 def test_mixed_hardware_and_versions_are_counted():
     other = dataclasses.replace(run(ZERO, 3, 0), device="Other GPU", threads=0, versions={"keras": "3.15.2"}, commit="")
     notes = "\n".join(table({ZERO: {**RUNS[ZERO], (3, 0): other}}).footnotes)
-    assert "Hardware: Example CPU, 2 threads (6 of 7 runs); Other GPU (1 of 7 runs)." in notes
+    assert (
+        "Hardware: Example CPU, 2 threads, Keras' own step (6 of 7 runs); Other GPU, Keras' own step (1 of 7 runs)."
+        in notes
+    )
     assert "keras 3.15.1 / 3.15.2" in notes
     assert "unknown (1 of 7 runs)" in notes
 

@@ -66,7 +66,15 @@ SAID = {  # everything that the reports say of their runs: experiment -> how the
         "are close",
         "reaches the better",
     ],
-    "B-attention": ["every convolution does not help", "every stage does not help", "help ResNet-18", "costs less"],
+    "B-attention": [
+        "every convolution does not help",
+        "every stage does not help",
+        "help ResNet-18",
+        "every convolution is slightly worse",
+        "every stage is slightly worse",
+        "ResNet-18 with SE is slightly worse",
+        "costs less",
+    ],
     "B-size": ["fewer parameters than VGG", "fewer parameters than after every convolution"],
     "B-resnet-depth": ["no better than ResNet-18"],
     "B-vgg16-augmentation": [
@@ -105,6 +113,7 @@ SAID = {  # everything that the reports say of their runs: experiment -> how the
     "A-lenet-rotation": ["rotation helps", "linear transforms help"],
     "D-skip-connections": [
         "near convergence",
+        "does not over-fit",
         "above Net and below ResNet",
         "over-fits less",
         "rises again",

@@ -250,6 +250,29 @@ def test_optimizers_that_mix_variables_or_are_unknown_are_refused(optimizer, cau
         Replicas(model, [start(model, 0, 0)], [PLAIN], steps=1)
 
 
+def test_a_rate_that_is_a_function_is_refused():
+    model = compiled(lenet, lambda: keras.optimizers.Adam(lambda: 1e-3))
+    with pytest.raises(CannotRecord, match="the learning rate is a function"):
+        Replicas(model, [start(model, 0, 0)], [PLAIN], steps=1)
+
+
+def test_a_layer_that_assigns_what_is_trained_is_refused():
+    class Clipped(keras.layers.Dense):
+        def call(self, inputs, training=None):
+            self.kernel.assign(keras.ops.clip(self.kernel, -0.1, 0.1))
+            return super().call(inputs)
+
+    def network():
+        inputs = keras.Input((16, 16, 3))
+        return keras.Model(inputs, Clipped(10, name="clipped")(keras.layers.Flatten()(inputs)))
+
+    model = compiled(network, OPTIMIZERS["adam"])
+    replicas = Replicas(model, [[variable.value.detach().clone() for variable in model.variables]], [PLAIN], steps=1)
+    training = [feeds(0, 0, PLAIN)[0].x]
+    with pytest.raises(CannotRecord, match="it assigns clipped/kernel"):
+        replicas.train(training[0].source, next(epoch_batches(training, 0, 6)))
+
+
 def test_random_layers_that_have_no_key_are_refused():
     def noisy():
         inputs = keras.Input((16, 16, 3))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kmodels.plural import counted
 from kmodels.report.tables import ClaimLines, Table, to_markdown, to_rich
 from kmodels.report.wording import effect_line, number, ours, p_value, reading, reported
 from kmodels.results.provenance import provenance
@@ -241,7 +242,7 @@ def _unfinished(shown: Sequence[Line]) -> Iterator[str]:
             continue
         told.add(row.cell)
         parts = ", ".join(f"seed {seed} has {n} of {sample.wanted} folds" for seed, n in sample.partial.items())
-        seeds = "1 seed" if len(sample.folds) == 1 else f"{len(sample.folds)} seeds"
+        seeds = counted(len(sample.folds), "seed")
         yield f"Unfinished, not counted: {row.cell} has {seeds} complete; {parts}."
 
 

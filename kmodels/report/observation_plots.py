@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmodels.atomic_file import write_atomically
+from kmodels.plural import counted
 from kmodels.report.figures import COLOURS, KINDS, STYLES, figure_files, figure_settings, inputs_hash, is_current
 from kmodels.results.runs import Run
 from kmodels.spec.experiment import Experiment
@@ -77,7 +78,7 @@ def _title(name: str, experiment: Experiment) -> str:
 
 
 def _shown(cell: str, runs: Sequence[Run]) -> str:
-    return f"{cell}, {len(runs)} run{'' if len(runs) == 1 else 's'}"
+    return f"{cell}, {counted(len(runs), 'run')}"
 
 
 def _array(values: Any) -> np.ndarray:
@@ -245,8 +246,8 @@ def render(
 
 
 def is_observed(name: str, experiment: Experiment, runs: Mapping[str, Runs]) -> bool:
-    """Returns whether any run observed what a figure shows; arguments as those of `draw`."""
-    return bool(_observed(name, experiment, runs))
+    """Returns whether any run observed what a figure shows, and that says something; arguments as those of `draw`."""
+    return bool(_observed(name, experiment, runs)) and not (name == "size" and experiment.only_counts)
 
 
 def file_name(name: str, experiment: Experiment) -> str:

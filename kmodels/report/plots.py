@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kmodels.atomic_file import write_atomically
+from kmodels.plural import counted
 from kmodels.report.figures import COLOURS, KINDS, STYLES, figure_files, figure_settings, inputs_hash, is_current
 from kmodels.spec.experiment import Experiment
 from kmodels.stats.inference import Runs
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PANELS", "Curve", "alt_text", "average", "draw", "fingerprint", "render", "write_figures"]
+__all__ = ["PANELS", "Curve", "alt_text", "average", "draw", "fingerprint", "has_curves", "render"]
+__all__ += ["write_figures"]
 
 PANELS = {
     "loss": ("Training loss", "cross-entropy (nats)"),
@@ -128,7 +130,7 @@ def _title(experiment: Experiment, note: str) -> str:
 
 def _label(experiment: Experiment, cell: str, runs: int) -> str:
     repaired = " (repaired)" if cell in experiment.repaired else ""
-    return f"{cell}{repaired}, {runs} run{'' if runs == 1 else 's'}"
+    return f"{cell}{repaired}, {counted(runs, 'run')}"
 
 
 def alt_text(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: str = "") -> str:
@@ -173,6 +175,12 @@ def render(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note
         return figure_files(figure, about)
 
 
+def has_curves(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int) -> bool:
+    """Returns whether `draw` has a curve to draw, of an experiment that asks for more than counts."""
+    cells = () if experiment.only_counts else experiment.all_cells()
+    return any(average(runs.get(cell, {}), name, folds) is not None for cell in cells for name in PANELS)
+
+
 def fingerprint(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: str = "") -> str:
     """Returns a hash over all that a figure says: its words, its curves and this file.
 
@@ -213,7 +221,7 @@ def write_figures(
         OSError: a file cannot be written; the old one is left whole.
     """
     paths = {kind: folder / f"{experiment.name}.{kind}" for kind in KINDS}
-    if all(average(runs.get(cell, {}), name, folds) is None for cell in experiment.all_cells() for name in PANELS):
+    if not has_curves(experiment, runs, folds=folds):
         for path in paths.values():
             path.unlink(missing_ok=True)
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from kmodels.plural import counted
 from kmodels.spec.claims import Measure, Row
 from kmodels.stats.inference import Estimate, Interval
 from kmodels.stats.verdicts import Comparison
@@ -113,7 +114,7 @@ def effect_line(comparison: Comparison, measure: Measure, quick: bool = False) -
         parts.append(f"95 % interval {_interval(test.interval, measure)}")
         if not quick and comparison.p_for < 1:
             parts.append(p_value(comparison.p_for))
-    parts.append(f"n = {test.n} seed{'' if test.n == 1 else 's'}")
+    parts.append(f"n = {counted(test.n, 'seed')}")
     if comparison.fold_interval is not None:
         over = f"over its {comparison.folds} folds, corrected for their overlap"
         parts.append(f"{_interval(comparison.fold_interval, measure)} {over}")

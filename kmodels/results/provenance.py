@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from kmodels.durations import spoken
+from kmodels.plural import counted
 from kmodels.results.runs import Run
 
 __all__ = ["made_with", "provenance", "tally"]
@@ -21,9 +23,8 @@ def provenance(runs: Iterable[Run], folds: int) -> list[str]:
     if not runs:
         return []
     seeds = len({run.seed for run in runs})
-    each = f"{seeds} seed{'' if seeds == 1 else 's'}" + (f" × {folds} folds" if folds > 1 else "") + " at most a cell"
-    hours = sum(sum(run.seconds.values()) for run in runs) / 3600
-    time = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
+    each = counted(seeds, "seed") + (f" × {folds} folds" if folds > 1 else "") + " at most a cell"
+    time = spoken(sum(sum(run.seconds.values()) for run in runs))
     return [
         f"Runs: {len(runs)} ({each}), {time} in total.",
         f"Data: {tally([_data(run) for run in runs])}.",
@@ -33,16 +34,29 @@ def provenance(runs: Iterable[Run], folds: int) -> list[str]:
 
 
 def made_with(run: Run) -> str:
-    """Returns the hardware, the versions and the commit of one run, in a line."""
+    """Returns the hardware, the way of taking steps, the versions and the commit of one run, in a line.
+
+    Args:
+        run: what was trained.
+    """
     return f"{_machine(run)}; {_versions([run])}; commit {_commit(run)}"
 
 
-def tally(values: Sequence[str]) -> str:
-    """Returns a text that all runs share as it is, or each that some have with how many of them have it."""
+def tally(values: Sequence[str], noun: str = "run") -> str:
+    """Returns a text that all share as it is, or each that some have with how many of them have it.
+
+    Args:
+        values: one a run, one or more.
+        noun: what they are of.
+
+    Example:
+        >>> tally(["a", "a"]), tally(["a", "b", "b"])
+        ('a', 'a (1 of 3 runs); b (2 of 3 runs)')
+    """
     counts = Counter(values)
     if len(counts) == 1:
         return values[0]
-    return "; ".join(f"{value} ({count} of {len(values)} runs)" for value, count in sorted(counts.items()))
+    return "; ".join(f"{value} ({count} of {counted(len(values), noun)})" for value, count in sorted(counts.items()))
 
 
 def _data(run: Run) -> str:
@@ -52,8 +66,9 @@ def _data(run: Run) -> str:
 
 
 def _machine(run: Run) -> str:
-    threads = f", {run.threads} thread{'' if run.threads == 1 else 's'}" if run.threads else ""
-    return f"{run.device or 'unknown'}{threads}"
+    threads = f", {counted(run.threads, 'thread')}" if run.threads else ""
+    step = "Keras' own step" if run.execution == "keras" else f"{run.execution} step"
+    return f"{run.device or 'unknown'}{threads}, {step}"
 
 
 def _commit(run: Run) -> str:

@@ -29,8 +29,9 @@ FORMAT = 1
 """Version of the file format, stored in every file."""
 
 REVISION = 2
-"""Raised by hand whenever a change to training can move a number; part of every key. It stands here, not beside the
-training, because tables find runs by their keys without loading Keras."""
+"""Raised by hand whenever a change to training can move a number by more than float32 rounding; part of every key. What
+rounds elsewhere alone is told apart by a run's `sources`. It stands here, not beside the training, because tables find
+runs by their keys without loading Keras."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,8 +62,8 @@ REFERENCE = (
     (555_422_720, 62.0),  # ResNet-18 on 32x32
 )
 """Multiply-accumulates an image and images a second of two CPU cores at batch 128, compiled: how the speed of a machine
-changes with the size of a network, and what is assumed of one that nothing is known of. The first four are those of
-`results/benchmarks/cpu.json`; ResNet-18's is rougher, and for estimates alone."""
+changes with the size of a network, and what is assumed of one that nothing is known of. Rough, and for estimates alone;
+`benchmarks/README.md` holds what was measured."""
 
 _OVERHEAD = 5.0  # seconds of building and recording, where no run has told
 

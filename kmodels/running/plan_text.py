@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kmodels.durations import spoken
+from kmodels.plural import counted
 from kmodels.running.estimates import Estimate, summed
 from kmodels.running.plan import PlannedRun
 
-__all__ = ["counted_runs", "lines", "not_run_here", "what_is_left"]
+__all__ = ["lines", "not_run_here", "what_is_left"]
 
 _ORDER, _SCRIPT, _SEED, _FOLD, _ESTIMATE, _STATE = 4, 16, 4, 5, 9, 9
 
@@ -40,16 +41,6 @@ def lines(runs: Sequence[PlannedRun], columns: int = 80) -> Iterator[str]:
         )
 
 
-def counted_runs(count: int) -> str:
-    """Returns a number of runs in words.
-
-    Example:
-        >>> counted_runs(1), counted_runs(2)
-        ('1 run', '2 runs')
-    """
-    return f"{count} run{'' if count == 1 else 's'}"
-
-
 def what_is_left(runs: Sequence[PlannedRun]) -> str:
     """Returns in one line how many runs are done and left, how long those take, and where that comes from.
 
@@ -61,7 +52,7 @@ def what_is_left(runs: Sequence[PlannedRun]) -> str:
         f"{counts[state]} {state}" for state in ("done", "begun", "running", "needs GPU") if counts[state]
     )
     left = [run for run in runs if run.state in ("waiting", "begun")]
-    said = f"{counted_runs(len(runs))}{f': {states}' if states else ''}; "
+    said = f"{counted(len(runs), 'run')}{f': {states}' if states else ''}; "
     if not left:
         return f"{said}none left"
     seconds, basis = summed([Estimate(run.seconds, run.basis) for run in left])
@@ -76,7 +67,7 @@ def not_run_here(name: str, estimates: Sequence[Estimate]) -> str:
         estimates: of all its runs under the report's protocol.
     """
     seconds, basis = summed(estimates)
-    about = f"about {spoken(seconds)} for {counted_runs(len(estimates))} of --protocol report ({basis})"
+    about = f"about {spoken(seconds)} for {counted(len(estimates), 'run')} of --protocol report ({basis})"
     return f"{name}: not run here, {about}: it cannot rise above chance in the quick protocol's minutes"
 
 

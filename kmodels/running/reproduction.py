@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from kmodels.command_line import WrongUse, process, say
 from kmodels.durations import spoken
+from kmodels.plural import counted
 from kmodels.running.estimates import Estimate, Speeds, likely_device, summed
 from kmodels.running.flags import parsed
 from kmodels.running.key_lock import is_locked
 from kmodels.running.plan import PlannedRun, estimated, planned, shard, shortest_first, with_states
-from kmodels.running.plan_text import counted_runs, lines, what_is_left
+from kmodels.running.plan_text import lines, what_is_left
 from kmodels.running.stored_speeds import stored_speeds
 from kmodels.spec.amount import Amount
 from kmodels.spec.declarations import Script, load_scripts
@@ -153,7 +154,7 @@ def _train(parts: Parts, asked: argparse.Namespace, began: float) -> int:
         datasets |= more
     if missing:
         count = sum(run.task.recipe.dataset in missing for run in _left(runs))
-        say(f"left out without data: {counted_runs(count)}")
+        say(f"left out without data: {counted(count, 'run')}")
         status = 1
     left = [run for run in _left(runs) if run.task.recipe.dataset in datasets]
     if left:
@@ -207,7 +208,7 @@ def _work(
     queue = shortest_first(estimated(left, speeds))
     total, basis = summed([Estimate(run.seconds, run.basis) for run in queue])
     shortest, longest = spoken(queue[0].seconds), spoken(queue[-1].seconds)
-    say(f"{counted_runs(len(queue))} to train: about {spoken(total)}, {shortest} to {longest} each ({basis})")
+    say(f"{counted(len(queue), 'run')} to train: about {spoken(total)}, {shortest} to {longest} each ({basis})")
     budget = Budget(limit, speeds, began=began)
     tasks, folder = [run.task for run in queue], _amount(asked).folder(asked.out)
     seconds, console = [run.seconds for run in queue], Console(stderr=True)
@@ -239,7 +240,7 @@ def _work(
                 budget=budget,
             )
     if outcome.unfit:
-        say(f"not begun, as it would not have ended within {spoken(limit)}: {counted_runs(len(outcome.unfit))}")
+        say(f"not begun, as it would not have ended within {spoken(limit)}: {counted(len(outcome.unfit), 'run')}")
     if outcome.elsewhere:
-        say(f"left to another process: {counted_runs(len(outcome.elsewhere))}")
+        say(f"left to another process: {counted(len(outcome.elsewhere), 'run')}")
     return outcome, budget.speeds

@@ -14,12 +14,13 @@ from kmodels.command_line import BACKENDS, say
 from kmodels.data import DataError, Dataset, DataUnavailable, load
 from kmodels.data.catalog import CATALOG, DIGESTS
 from kmodels.durations import spoken
+from kmodels.plural import counted
 from kmodels.report import document, plots
 from kmodels.report.observation_plots import write_observation_figures
 from kmodels.results.matching import match_runs, shown_runs
 from kmodels.results.runs import Run, load_runs
 from kmodels.running.estimates import likely_device, summed
-from kmodels.running.plan_text import counted_runs, not_run_here
+from kmodels.running.plan_text import not_run_here
 from kmodels.running.stored_speeds import stored_speeds
 from kmodels.spec.amount import Amount
 from kmodels.spec.experiment import Experiment
@@ -241,7 +242,7 @@ def _work(
         for name in datasets:
             total, basis = summed([e for e, recipe in zip(estimates, recipes, strict=True) if recipe.dataset == name])
             count = sum(recipe.dataset == name for recipe in recipes)
-            say(f"{counted_runs(count)} on {name}: about {spoken(total)} on this machine ({basis})")
+            say(f"{counted(count, 'run')} on {name}: about {spoken(total)} on this machine ({basis})")
         seconds = [estimate.seconds for estimate in estimates]
     outcome = runner.run(
         queue,
@@ -252,7 +253,7 @@ def _work(
         seconds=seconds,
     )
     if outcome.elsewhere:
-        say(f"left to another process: {counted_runs(len(outcome.elsewhere))}; ask again when it has ended")
+        say(f"left to another process: {counted(len(outcome.elsewhere), 'run')}; ask again when it has ended")
     return outcome
 
 

@@ -45,8 +45,7 @@ def figures(part: Part, results: Path, earlier: Path, class_names: Sequence[str]
         class_names: of the data set; numbers where none are given.
     """
     experiment, home = part.experiment, results / part.experiment.name
-    names = ((cell, name) for cell in experiment.all_cells() for name in plots.PANELS)
-    if any(plots.average(part.runs.get(cell, {}), name, part.folds) for cell, name in names):
+    if plots.has_curves(experiment, part.runs, folds=part.folds):
         words = plots.alt_text(experiment, part.runs, folds=part.folds)
         inputs = plots.fingerprint(experiment, part.runs, folds=part.folds)
         stored = [folder / f"{experiment.name}.svg" for folder in (home, earlier)]

@@ -102,6 +102,12 @@ class Experiment:
         """Returns the names of all cells, the report's first, then the repaired ones."""
         return (*self.cells, *self.repaired)
 
+    @property
+    def only_counts(self) -> bool:
+        """Whether all that is asked is counted from the networks, so that how well they train says nothing."""
+        asked = [row.measure for row in self.rows] + [claim.measure for claim in self.claims]
+        return bool(asked) and all(MEASURES[measure].exact for measure in asked)
+
     def recipe(self, cell: str, quick: bool = False) -> Recipe:
         """Returns the resolved recipe of a cell.
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kmodels.plural import counted
 from kmodels.spec.claims import MEASURES, Claim, Measure, Reported
 from kmodels.stats.comparisons import FEWEST_SEEDS, Comparison, compare, partial_conjunction
 from kmodels.stats.inference import Estimate, Interval, Sample, estimate, holm, prediction_interval
@@ -251,4 +252,4 @@ _UNKEPT = "its runs do not keep the probabilities that this needs"
 
 
 def _too_few(n: int) -> str:
-    return f"n = {n} seed{'' if n == 1 else 's'}, {FEWEST_SEEDS} or more are needed"
+    return f"n = {counted(n, 'seed')}, {FEWEST_SEEDS} or more are needed"

@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from kmodels.torch_step.compiled_files import choose_folder
-from kmodels.torch_step.fused_updates import with_updates_in_passes
+from kmodels.torch_step.fused_updates import with_foreach_updates
 from kmodels.torch_step.opaque_convolution import with_opaque_convolutions
 from kmodels.torch_step.opaque_pooling import with_opaque_pooling
 from kmodels.torch_step.opaque_scalars import with_opaque_scalars
@@ -58,7 +58,7 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[torch.Tensor]) -> Ste
         CannotRecord: the compiler failed; the message says how.
     """
     if inputs[0].device.type == "cpu":
-        with_updates_in_passes(graph)
+        with_foreach_updates(graph)
         with_opaque_convolutions(graph)
         with_opaque_pooling(graph)
         with_opaque_scalars(graph)

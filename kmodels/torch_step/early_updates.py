@@ -1,7 +1,8 @@
 """Large variables updated as soon as their gradient is known, in the middle of the backward pass.
 
-A step written by hand holds all gradients until it updates. In a recorded one it is known when a variable and its
-gradient are read for the last time: there it is updated, and the memory of the gradient is free for the next one.
+A step written by hand holds all gradients until it updates, unless hooks on the parameters put the optimizer's step
+into the backward pass. In a recorded step it is known when a variable and its gradient are read for the last time:
+there it is updated, and the memory of the gradient is free for the next one.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _LARGE = 65_536  # elements; below, one call more costs what the memory is worth
 def update_early(graph: Graph) -> None:
     """Moves the fused updates of large variables in a graph to where they first can be.
 
-    What stands between a variable's gradient and its update keeps it at the end: clipping by the norm of all gradients,
-    a decay of the variables.
+    What stands between gradients and the update keeps it at the end: clipping by the norm of all gradients, L2 and a
+    decay of the variables, which take all of them at once.
 
     Args:
         graph: recorded; its nodes hold example values.
@@ -34,7 +35,7 @@ def update_early(graph: Graph) -> None:
 def _spread(graph: Graph, update: Node) -> None:
     order = list(graph.nodes)
     places = {node: place for place, node in enumerate(order)}
-    reads = last_reads(graph, places, but={update})
+    reads = last_reads(graph, but={update})
     lists: list[Any] = [list(argument) for argument in update.args if isinstance(argument, list | tuple)]
     others = [argument for argument in update.args if not isinstance(argument, list | tuple)]
     known = max((places[one] for one in others if isinstance(one, Node)), default=0)

@@ -17,19 +17,22 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from kmodels.torch_step.updates import Tensors
 
-__all__ = ["define_fused", "is_fused", "lie_alike", "with_updates_in_passes"]
+__all__ = ["define_fused", "is_fused", "lie_alike", "with_foreach_updates"]
 
-_passes: dict[Any, Callable[..., None]] = {}
+_foreach: dict[Any, Callable[..., None]] = {}
 
 
-def define_fused(name: str, signature: str, fused: Callable[..., None], passes: Callable[..., None]) -> Any:
+def define_fused(name: str, signature: str, fused: Callable[..., None], foreach: Callable[..., None]) -> Any:
     """Makes an operator of an update and returns it.
 
     Args:
-        name: of the operator, `kmodels::` before it.
+        name: of the operator, new and with `kmodels::` before it.
         signature: of its arguments, in PyTorch's notation: lists of values, gradients and slots, then all else.
         fused: computes it where values, slots and gradients lie alike in memory.
-        passes: computes it as operations on lists of tensors.
+        foreach: computes it as operations on lists of tensors, wherever they lie.
+
+    Returns:
+        The operator, called as `fused` is; it exists for the CPU alone.
     """
 
     def update(values: Tensors, gradients: Tensors, *others: Any) -> None:
@@ -37,7 +40,7 @@ def define_fused(name: str, signature: str, fused: Callable[..., None], passes: 
         shared = [other for other in others if not isinstance(other, list)]
         gradients = lists[1] = _separate(values, gradients)
         alike = [lie_alike(value, *slots) for value, _, *slots in zip(*lists, strict=True)]
-        for one, chosen in ((fused, True), (passes, False)):
+        for one, chosen in ((fused, True), (foreach, False)):
             part = [[each for each, like in zip(every, alike, strict=True) if like == chosen] for every in lists]
             if part[0]:
                 one(*part, *shared)
@@ -46,13 +49,13 @@ def define_fused(name: str, signature: str, fused: Callable[..., None], passes: 
     torch.library.impl(name, "cpu", update)
     torch.library.register_fake(name, lambda *args: None)
     made = getattr(torch.ops.kmodels, name.removeprefix("kmodels::")).default
-    _passes[made] = passes
+    _foreach[made] = foreach
     return made
 
 
 def is_fused(target: Any) -> bool:
     """Whether an operator is one of `define_fused`."""
-    return target in _passes
+    return target in _foreach
 
 
 def lie_alike(value: Tensor, *slots: Tensor) -> bool:
@@ -85,9 +88,9 @@ def _separate(values: Tensors, gradients: Tensors) -> Tensors:
     return found
 
 
-def with_updates_in_passes(graph: GraphModule) -> GraphModule:
+def with_foreach_updates(graph: GraphModule) -> GraphModule:
     """Takes the fused updates of a recorded graph apart into operations on lists, in place."""
-    found = [node for node in graph.graph.nodes if node.op == "call_function" and node.target in _passes]
+    found = [node for node in graph.graph.nodes if node.op == "call_function" and node.target in _foreach]
     for node in found:
         _take_apart(graph, node)
     if found:
@@ -96,26 +99,15 @@ def with_updates_in_passes(graph: GraphModule) -> GraphModule:
 
 
 def _take_apart(graph: GraphModule, node: Node) -> None:
-    flat: list[Node] = []
-    places = []
-    for argument in node.args:
-        group = list(argument) if isinstance(argument, list | tuple) else [argument]
-        are_nodes = all(isinstance(one, Node) for one in group)
-        places.append((len(flat), len(group), isinstance(argument, list | tuple)) if are_nodes else argument)
-        flat += group if are_nodes else []
+    used = node.all_input_nodes
 
     def update(*tensors: Tensor) -> None:
-        given = [
-            (list(tensors[place[0] : place[0] + place[1]]) if place[2] else tensors[place[0]])
-            if isinstance(place, tuple)
-            else place
-            for place in places
-        ]
-        _passes[node.target](*given)
+        held = dict(zip(used, tensors, strict=True))
+        _foreach[node.target](*torch.fx.map_arg(node.args, held.__getitem__))
 
     with torch.no_grad():
-        part = make_fx(update)(*(one.meta["val"] for one in flat))
-    known: dict[Node, Node] = dict(zip((n for n in part.graph.nodes if n.op == "placeholder"), flat, strict=True))
+        part = make_fx(update)(*(one.meta["val"] for one in used))
+    known: dict[Node, Node] = dict(zip((n for n in part.graph.nodes if n.op == "placeholder"), used, strict=True))
     with graph.graph.inserting_before(node):
         for inner in part.graph.nodes:
             if inner.op == "call_function":

@@ -6,6 +6,7 @@ when it is read for the last time, is known. The bits stay the same; a step touc
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
@@ -64,6 +65,8 @@ def _overwrite(graph: Graph, node: Node) -> None:
     node.target = _IN_PLACE[target]
     if not isinstance(first, list | tuple):
         return
+    for one, made in zip(first, node.meta["val"], strict=True):
+        one.meta["val"] = made  # from here on it stands for what was written over it
     # an operation on a list returns nothing: what took its results takes the tensors that hold them
     for user in list(node.users):
         user.replace_all_uses_with(first[user.args[1]])
@@ -75,7 +78,7 @@ class _Uses:
 
     def __init__(self, graph: Graph) -> None:
         self._at = {node: place for place, node in enumerate(graph.nodes)}
-        self._last = last_reads(graph, self._at)
+        self._last = last_reads(graph)
         given = [node for node in graph.nodes if node.op in ("placeholder", "get_attr")]
         self._given = {storage for node in given for storage in storages_of(node)}
 
@@ -86,7 +89,8 @@ class _Uses:
         results = list(result) if isinstance(result, list | tuple) else [result]
         if len(firsts) != len(results) or not all(isinstance(one, Node) for one in firsts):
             return False
-        if isinstance(first, list | tuple) and not all(_takes_one(user) for user in node.users):
+        takes_one = all(user.target is operator.getitem for user in node.users)
+        if isinstance(first, list | tuple) and not takes_one:
             return False
         pieces = [piece for one in firsts for piece in storages_of(one)]
         alone = isinstance(first, Node)  # with itself it may be combined; with the others of a list, in another order
@@ -103,10 +107,6 @@ def _others(node: Node) -> list[Node]:
     found: list[Node] = []
     torch.fx.map_arg((node.args[1:], node.kwargs), found.append)
     return found
-
-
-def _takes_one(user: Node) -> bool:
-    return getattr(user.target, "__name__", "") == "getitem"
 
 
 def _fits(old: Any, new: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The optimizers of `kmodels.optimizers` on whole lists of tensors, in few passes over memory.
+"""The optimizers of `kmodels.optimizers` on whole lists of tensors: fused on a CPU, else foreach.
 
 They are what those optimizers run on this backend, recorded or not, so a recorded step gives the bits of the stock one.
 Their `update_step`, one variable at a time, rounds elsewhere: it agrees within float32 rounding.
@@ -55,7 +55,7 @@ class TorchSGDRule(_WithL2):
         if not slots:
             subtract_scaled(values, gradients, rate)
             return
-        update = _sgd if values[0].device.type == "cpu" else _sgd_in_passes
+        update = _sgd if values[0].device.type == "cpu" else _sgd_foreach
         update(values, gradients, slots[0], rate, self.optimizer.momentum, self.optimizer.nesterov)
 
 
@@ -74,7 +74,7 @@ class TorchAdamRule(_WithMoments):
     def _update(
         self, values: Tensors, gradients: Tensors, slots: list[Tensors], scalars: Tensors, step: Tensor, rate: Tensor
     ) -> None:
-        update = _adam if values[0].device.type == "cpu" else _adam_in_passes
+        update = _adam if values[0].device.type == "cpu" else _adam_foreach
         settings = self.optimizer.beta_1, self.optimizer.beta_2, self.optimizer.epsilon
         means, squares = slots
         update(values, gradients, means, squares, step, rate, *settings)
@@ -129,7 +129,7 @@ def _denominators(squares: Tensors, step: Tensor, size: Tensor, beta_2: float, e
     return denominators
 
 
-def _adam_in_passes(
+def _adam_foreach(
     values: Tensors, gradients: Tensors, means: Tensors, squares: Tensors, step: Tensor, rate: Tensor, *settings: float
 ) -> None:
     beta_1, beta_2, epsilon = settings
@@ -147,7 +147,7 @@ def _adam_fused(
     torch._fused_adam_(values, gradients, means, squares, [], steps, lr=rate, beta1=beta_1, beta2=beta_2, **options)
 
 
-def _sgd_in_passes(
+def _sgd_foreach(
     values: Tensors, gradients: Tensors, buffers: Tensors, rate: Tensor, momentum: float, nesterov: bool
 ) -> None:
     torch._foreach_mul_(buffers, momentum)
@@ -168,8 +168,8 @@ _adam = define_fused(
     "kmodels::adam_",
     f"{_LISTS} means, Tensor(c!)[] squares, Tensor step, Tensor rate, float beta_1, float beta_2, float epsilon",
     _adam_fused,
-    _adam_in_passes,
+    _adam_foreach,
 )
 _sgd = define_fused(
-    "kmodels::sgd_", f"{_LISTS} buffers, Tensor rate, float momentum, bool nesterov", _sgd_fused, _sgd_in_passes
+    "kmodels::sgd_", f"{_LISTS} buffers, Tensor rate, float momentum, bool nesterov", _sgd_fused, _sgd_foreach
 )

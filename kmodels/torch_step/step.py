@@ -15,7 +15,15 @@ from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.recorder import CannotRecord
 from kmodels.torch_step.substitution import substituted
 
-__all__ = ["State", "as_accumulated", "evaluation_step", "training_step"]
+__all__ = [
+    "State",
+    "as_accumulated",
+    "current_rate",
+    "evaluation_step",
+    "note_first_bad",
+    "require_written",
+    "training_step",
+]
 
 Logs = dict[str, torch.Tensor]
 Function = Callable[[list[torch.Tensor]], Logs]
@@ -78,6 +86,8 @@ def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Bat
             mapping = list(zip(state.variables, [*leaves, *held[count:]], strict=False))
             with keras.StatelessScope(mapping, collect_losses=True) as scope, _kernels(model, kernels):
                 entered = dict(scope.state_mapping)
+                with torch.no_grad():  # before the gradients: what waits for the rate could not be updated early
+                    rate = current_rate(model.optimizer, held[0].device)
                 x, y, sample_weight = _unpacked(batch, given, kernels)
                 outputs = model(x, training=True)
                 loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True)
@@ -86,15 +96,12 @@ def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Bat
                 with torch.no_grad():
                     gradients = as_accumulated(gradients, held, exactly=not kernels)
                     iterations, first_bad = held[count + len(state.others) + slots], held[-1]
-                    rate = model.optimizer._get_current_learning_rate()
-                    rate = torch.as_tensor(rate.value if isinstance(rate, keras.Variable) else rate).to(loss.device)
                     begin = count + len(state.others)
                     rule.apply(held[:count], gradients, held[begin : begin + slots], iterations, rate)
-                    known = (first_bad >= 0) | torch.isfinite(loss.detach())
-                    first_bad.copy_(torch.where(known, first_bad, iterations.to(first_bad.dtype)))
+                    note_first_bad(first_bad, loss.detach(), iterations)
                     iterations.add_(1)
                     logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
-                    _require_written(scope, entered, [*state.trainable, *state.slots, *state.optimizer])
+                    require_written(scope, entered, [*state.trainable, *state.slots, *state.optimizer])
                     _write_back(scope, state.others, held[count : count + len(state.others)])
         return _detached(logs)
 
@@ -115,7 +122,7 @@ def evaluation_step(model: keras.Model, state: State, batch: Batch, kernels: boo
                 loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=False)
                 model._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
                 logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
-                _require_written(scope, entered, [])
+                require_written(scope, entered, [])
                 _write_back(scope, state.others, held)
         return _detached(logs)
 
@@ -140,6 +147,39 @@ def as_accumulated(
     return found
 
 
+def current_rate(optimizer: keras.optimizers.Optimizer, device: torch.device) -> torch.Tensor:
+    """Returns the learning rate of the step that is being taken, `()`; call it in the scope that holds its count."""
+    rate = optimizer._get_current_learning_rate()
+    return torch.as_tensor(rate.value if isinstance(rate, keras.Variable) else rate).to(device)
+
+
+def note_first_bad(first_bad: torch.Tensor, loss: torch.Tensor, iterations: torch.Tensor) -> None:
+    """Writes the number of this step over each -1 whose loss is not finite.
+
+    Args:
+        first_bad: integers, of the shape of the loss.
+        loss: of this step.
+        iterations: steps before this one, `()`.
+    """
+    known = (first_bad >= 0) | torch.isfinite(loss)
+    first_bad.copy_(torch.where(known, first_bad, iterations.to(first_bad.dtype)))
+
+
+def require_written(scope: keras.StatelessScope, entered: dict[int, Any], fixed: Sequence[keras.Variable]) -> None:
+    """Raises CannotRecord where a step assigned what will not be written back.
+
+    Args:
+        scope: that the step was taken in.
+        entered: its `state_mapping` when it was entered.
+        fixed: variables that keep what they had.
+    """
+    if any(key not in entered for key in scope.state_mapping):
+        raise CannotRecord("it assigns a variable that is none of the model's or its metrics'")
+    for variable in fixed:
+        if scope.state_mapping[id(variable)] is not entered[id(variable)]:
+            raise CannotRecord(f"it assigns {variable.path}, which the optimizer's update reads or changes")
+
+
 def _kernels(model: keras.Model, kernels: bool) -> Any:
     return substituted(model) if kernels else nullcontext()
 
@@ -153,15 +193,6 @@ def _unpacked(batch: Batch, given: Sequence[torch.Tensor], kernels: bool) -> tup
 
 def _batch_size(x: Any) -> int:
     return int(next(tensor for tensor in tree.flatten(x) if tensor is not None).shape[0])
-
-
-def _require_written(scope: keras.StatelessScope, entered: dict[int, Any], fixed: Sequence[keras.Variable]) -> None:
-    """Raises CannotRecord where the step assigned what will not be written back."""
-    if any(key not in entered for key in scope.state_mapping):
-        raise CannotRecord("it assigns a variable that is none of the model's or its metrics'")
-    for variable in fixed:
-        if scope.state_mapping[id(variable)] is not entered[id(variable)]:
-            raise CannotRecord(f"it assigns {variable.path}, which the optimizer changes")
 
 
 def _write_back(scope: keras.StatelessScope, variables: Sequence[keras.Variable], held: Sequence[torch.Tensor]) -> None:

@@ -24,17 +24,15 @@ def has_storages(graph: Graph) -> bool:
     return all(value.layout == torch.strided for value in values if isinstance(value, torch.Tensor))
 
 
-def last_reads(graph: Graph, places: dict[Node, int], but: Collection[Node] = ()) -> dict[int, int]:
+def last_reads(graph: Graph, but: Collection[Node] = ()) -> dict[int, int]:
     """Returns for each piece of memory the place of the last node that takes a tensor in it, to read or to write.
 
     Args:
-        graph: recorded.
-        places: of its nodes, in order.
+        graph: recorded; places are counted from 0.
         but: nodes that do not count.
     """
     last: dict[int, int] = {}
-    for node in graph.nodes:
-        for used in node.all_input_nodes if node not in but else ():
-            for storage in storages_of(used):
-                last[storage] = max(last.get(storage, 0), places[node])
+    for place, node in enumerate(graph.nodes):
+        if node not in but:
+            last.update((storage, place) for used in node.all_input_nodes for storage in storages_of(used))
     return last

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kmodels.augment import Transform
 from kmodels.checks import require
+from kmodels.torch_step.circumstances import require_recordable
 from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.memory_plan import with_memory_plan
@@ -54,6 +55,7 @@ class Replicas:
         replays: replays steps that were taken once before, as a CUDA graph; None takes each step anew, on a GPU too.
 
     Raises:
+        CannotRecord: Keras would not take its own step over the whole model.
         Unsupported: the optimizer is not known, or does what is no elementwise update, or the model is of another kind.
         ValueError: the arguments do not belong together.
     """
@@ -234,17 +236,9 @@ def _key(names: Sequence[str], tensors: Sequence[Tensor]) -> Any:
 
 
 def _require_vectorisable(model: keras.Model) -> None:
-    if type(model).train_step is not keras.Model.train_step or "train_step" in model.__dict__:
-        raise Unsupported("the model has a train_step of its own")
-    if model.run_eagerly:
-        raise Unsupported("the model was compiled with run_eagerly=True")
+    require_recordable(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
         raise Unsupported("the model is not one from one input to one row of logits an image")
-    optimizer = model.optimizer
-    if optimizer is None or not model.trainable_variables:
-        raise Unsupported("the model has nothing to train")
     for name in ("clipnorm", "global_clipnorm"):
-        if getattr(optimizer, name, None):
+        if getattr(model.optimizer, name, None):
             raise Unsupported(f"the optimizer clips by a norm ({name}), which is no elementwise update")
-    if [id(v) for v in model.trainable_variables] != [id(v) for v in optimizer._trainable_variables]:
-        raise Unsupported("what is trainable changed after the optimizer was built")

@@ -17,8 +17,7 @@ from torch import Tensor
 from kmodels.augment import Transform
 from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.prepare import prepare
-from kmodels.torch_step.recorder import CannotRecord
-from kmodels.torch_step.step import as_accumulated
+from kmodels.torch_step.step import as_accumulated, current_rate, note_first_bad, require_written
 from kmodels.torch_step.substitution import substituted
 
 __all__ = ["StackedState", "evaluation_step", "training_step"]
@@ -104,19 +103,17 @@ def training_step(
             begin += size
         values, others, slots, shared = parts
         first_bad, total, correct, images, labels, *draws = tensors[begin:]
+        with torch.no_grad(), keras.StatelessScope(list(zip(state.counted, shared, strict=True))):
+            rate = current_rate(model.optimizer, images.device)  # first, as in a step of one network
         x, y = _batch(images, labels, dict(zip(names, draws, strict=True)), transforms)
         with torch.enable_grad():
             leaves = [value.detach().requires_grad_() for value in values]
             loss, outputs, new = torch.vmap(_forward(model, state, training=True))(leaves, others, x, y)
             gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True)
         with torch.no_grad():
-            with keras.StatelessScope(list(zip(state.counted, shared, strict=True))):
-                rate = model.optimizer._get_current_learning_rate()
-                rate = torch.as_tensor(rate.value if isinstance(rate, keras.Variable) else rate).to(loss.device)
             gradients = as_accumulated(gradients, values, exactly=False)
             rule.apply(values, gradients, slots, shared[0], rate)
-            known = (first_bad >= 0) | torch.isfinite(loss)
-            first_bad.copy_(torch.where(known, first_bad, shared[0].to(first_bad.dtype)))
+            note_first_bad(first_bad, loss, shared[0])
             shared[0].add_(1)
             for old, value in zip(others, new, strict=True):
                 if value is not old:
@@ -164,11 +161,10 @@ def _forward(model: keras.Model, state: StackedState, *, training: bool) -> Call
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         mapping = list(zip(state.variables, [*values, *others], strict=True))
         with keras.StatelessScope(mapping, collect_losses=True) as scope, substituted(model):
+            entered = dict(scope.state_mapping)
             outputs = model(x, training=training)
             loss = model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=None, training=training)
-            known = {id(variable) for variable in state.variables}
-            if any(key not in known for key in scope.state_mapping):
-                raise CannotRecord("it assigns a variable that is none of the model's")
+            require_written(scope, entered, state.trainable)
             return loss, outputs, [torch.as_tensor(scope.get_current_value(variable)) for variable in state.fixed]
 
     return forward

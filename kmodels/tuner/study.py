@@ -16,6 +16,7 @@ from kmodels.command_line import Parser, WrongUse, check_backend, process, say
 from kmodels.crossval.folder import kept_folds
 from kmodels.crossval.result import FoldFailed, FoldScore
 from kmodels.data import Dataset, DataUnavailable, load
+from kmodels.plural import counted
 from kmodels.report.tables import Table, to_markdown
 from kmodels.results.provenance import tally
 from kmodels.script_folder import results_folder
@@ -141,8 +142,8 @@ def candidate_table(
 
 
 def _made_with(scores: Sequence[FoldScore]) -> str:
-    count = f"{len(scores)} training{'' if len(scores) == 1 else 's'}"
-    return f"Hardware and versions of {count}: {tally([score.made_with or 'not noted' for score in scores])}."
+    made_with = tally([score.made_with or "not noted" for score in scores], "training")
+    return f"Hardware and versions of {counted(len(scores), 'training')}: {made_with}."
 
 
 def _changes(base: Recipe, recipe: Recipe) -> str:

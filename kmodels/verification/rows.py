@@ -13,6 +13,7 @@ from pathlib import Path
 from kmodels.data import DataError
 from kmodels.data.catalog import DIGESTS
 from kmodels.data.labels import labels_of
+from kmodels.plural import counted
 from kmodels.report import document
 from kmodels.results.matching import shown_runs
 from kmodels.results.runs import Run, run_files
@@ -210,7 +211,7 @@ def described(found: Verification, *, every_run: bool) -> Iterator[str]:
             continue
         scores = sum(len(run.scores) for run in cell.runs)
         same = sum(score.same for run in cell.runs for score in run.scores)
-        runs = f"{len(cell.runs)} run{'' if len(cell.runs) == 1 else 's'}"
+        runs = counted(len(cell.runs), "run")
         yield f"{cell.experiment}, {cell.cell}: {runs}, {same} of {scores} scores the same"
         if every_run:
             yield _HEADING
@@ -228,12 +229,12 @@ def conclusion(found: Verification) -> str:
         'Nothing has been run yet: nothing to check.'
     """
     if found.differences:
-        return f"{found.runs} run{'' if found.runs == 1 else 's'} checked: {len(found.differences)} DIFFERENT."
+        return f"{counted(found.runs, 'run')} checked: {len(found.differences)} DIFFERENT."
     if not found.runs:
         return "Nothing has been run yet: nothing to check."
     unchecked = dict.fromkeys(name for cell in found.cells for run in cell.runs for name in run.unchecked)
     rest = f", but for what only training again could tell: {', '.join(unchecked)}" if unchecked else ""
-    return f"{found.runs} run{'' if found.runs == 1 else 's'} checked: everything is as stored{rest}."
+    return f"{counted(found.runs, 'run')} checked: everything is as stored{rest}."
 
 
 _NAME = 19  # columns; a longer name has a line of its own, so that a table fits into 80
