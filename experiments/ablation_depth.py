@@ -7,7 +7,8 @@
 
 Report E compares depths by the best of several restarts by hand (rows E-L2, E-L3); they train so here, and as its base
 row as well.
-Of report A's LeNet the repaired variants have begun to run; the reports' rows wait for their protocol.
+Of report A's networks LeNet has run with three seeds: 39.2 % after 15 epochs, 45.1 % after 30, and on logits 46.0 and
+51.7 %, so that it has reached no plateau. All else waits for its protocol.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, Split, main
