@@ -1,5 +1,7 @@
 """A killed training goes on to the very same result."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -83,6 +85,20 @@ def assert_the_same(resumed, whole):
     assert resumed.scores == whole.scores
     np.testing.assert_array_equal(resumed.predictions.classes, whole.predictions.classes)
     assert resumed.key == whole.key
+    assert resumed.weights is not None and resumed.weights == whole.weights
+
+
+def reported(recipe):
+    """A task of the report protocol and of the last fold, which keeps its weights."""
+    declared = task(**recipe)
+    return dataclasses.replace(declared, protocol="report", fold=declared.recipe.split.folds - 1)
+
+
+class _End(keras.callbacks.Callback):
+    """Remembers the optimizer's variables at the end of the training."""
+
+    def on_train_end(self, logs=None):
+        self.optimizer = [keras.ops.convert_to_numpy(variable) for variable in self.model.optimizer.variables]
 
 
 TORCH = keras.backend.backend() == "torch"
@@ -94,14 +110,17 @@ def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, mon
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
         monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
-    whole = train(task(**RECIPE), digits)
+    ends = [_End(), _End()]
+    whole = train(reported(RECIPE), digits, callbacks=ends[:1])
     assert whole.execution == ("recorded" if few == 1 else "keras")
     path = tmp_path / "run.state"
     for epoch in (1, 3):
         with pytest.raises(_Killed):
-            train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Kill(epoch)])
+            train(reported(RECIPE), digits, checkpoint=path, callbacks=[_Kill(epoch)])
         assert path.exists()
-    assert_the_same(train(task(**RECIPE), digits, checkpoint=path), whole)
+    assert_the_same(train(reported(RECIPE), digits, checkpoint=path, callbacks=ends[1:]), whole)
+    for one, other in zip(*(end.optimizer for end in ends), strict=True):
+        np.testing.assert_array_equal(one, other)
     assert not path.exists()
 
 
@@ -130,16 +149,16 @@ def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
         monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
-    whole = train(task(**STOPPED), digits)
+    whole = train(reported(STOPPED), digits)
     trained, kept = len(whole.curves["loss"]), whole.scores["kept_epoch"]
     if TORCH:  # masks of dropout, and so the epochs, differ from backend to backend
         assert 1 < kept == trained - 2 < 7, "neither the choice nor the patience is put to the test"
     path = tmp_path / "run.state"
     for epoch in (1, kept, trained - 1):  # before the best epoch, after it, and where one more ends it
         with pytest.raises(_Killed):
-            train(task(**STOPPED), digits, checkpoint=path, callbacks=[_Kill(epoch)])
+            train(reported(STOPPED), digits, checkpoint=path, callbacks=[_Kill(epoch)])
         assert path.exists()
-    resumed = train(task(**STOPPED), digits, checkpoint=path)
+    resumed = train(reported(STOPPED), digits, checkpoint=path)
     assert_the_same(resumed, whole)
     assert not path.exists()
 
@@ -150,15 +169,15 @@ def test_one_with_restarts_goes_on_in_any_of_them(digits, tmp_path, monkeypatch,
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
         monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
-    whole = train(task(**RESTARTED), digits)
+    whole = train(reported(RESTARTED), digits)
     losses = whole.curves["val_loss"]
     assert len(losses) == 6
     assert losses[0] < losses[1], "the second phase would begin with the last epoch's weights anyway"
     path = tmp_path / "run.state"
     for epoch in (2, 5):  # the beginning of a phase, and the middle of the one after it
         with pytest.raises(_Killed):
-            train(task(**RESTARTED), digits, checkpoint=path, callbacks=[_Kill(epoch)])
-    assert_the_same(train(task(**RESTARTED), digits, checkpoint=path), whole)
+            train(reported(RESTARTED), digits, checkpoint=path, callbacks=[_Kill(epoch)])
+    assert_the_same(train(reported(RESTARTED), digits, checkpoint=path), whole)
 
 
 def test_one_killed_after_its_last_epoch_goes_on_too(digits, tmp_path, monkeypatch):
