@@ -179,8 +179,8 @@ def test_the_readme_shows_the_committed_result(block, result, render):
         assert shown == "not measured yet"
 
 
-def run(module, *arguments):
-    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+def run(module, *arguments, **settings):
+    environment = {**os.environ, "KERAS_BACKEND": "torch", **{name: str(value) for name, value in settings.items()}}
     environment.setdefault("OMP_NUM_THREADS", "1")
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
@@ -264,3 +264,15 @@ def test_the_gpu_command_runs_on_a_cpu(tmp_path):
     assert result["folds"]["ratio"]["median"] > 0
     assert result["fast"]["tiny"]["runs"][0]["seconds"] > 0
     assert result["table"]["rows"][0]["share_of_matmul"]["record"] > 0
+
+
+@pytest.mark.slow
+def test_the_gpu_command_needs_no_tensorflow(tmp_path):
+    blocked = tmp_path / "tensorflow"
+    blocked.mkdir()
+    error = 'ModuleNotFoundError("No module named tensorflow", name="tensorflow")'
+    (blocked / "__init__.py").write_text(f"raise {error}\n")
+    run("benchmarks.gpu", "--smoke", "--out", tmp_path, "--parts", "feeding", "tfdata", "fast", PYTHONPATH=tmp_path)
+    result = json.loads((tmp_path / "gpu-smoke.json").read_text())
+    assert "No module named tensorflow" in result["tfdata"]["not available"]
+    assert [part for part in ("feeding", "tfdata", "fast") if "failed" in result[part]] == []
