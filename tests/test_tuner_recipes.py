@@ -55,6 +55,7 @@ def pretend(task, dataset, **_):
         device="CPU: none",
         threads=1,
         backend="numpy",
+        execution="keras",
         versions={"keras": "3.0"},
         commit="",
     )

@@ -186,7 +186,8 @@ def run_command(study: Study, argv: Sequence[str]) -> int:
         say("\nInterrupted. Finished trainings are kept; the same command goes on from there.")
         return 130
     except (DataUnavailable, tuners.SearchFailed, FoldFailed, FloatingPointError, ValueError, OSError) as error:
-        say(f"{script.name}: {error}")
+        first, *more = str(error).strip().splitlines()  # a traceback lies beside the folds
+        say(f"{script.name}: {first}{f' {more[-1]}' if more else ''}")
         return 1
     console = Console()
     for table in tables:
