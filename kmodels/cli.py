@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from kmodels.checks import require
-from kmodels.command_line import PIPELINES, Parser, WrongUse, check_backend, check_kept_weights, positive, process, say
+from kmodels.command_line import (
+    PIPELINES,
+    WrongUse,
+    check_backend,
+    check_kept_weights,
+    positive,
+    process,
+    say,
+    script_parser,
+)
 from kmodels.script_folder import results_folder
 from kmodels.spec.experiment import Experiment, Precision
 from kmodels.spec.variants import in_precision, narrowed, on_dataset
@@ -84,11 +93,7 @@ def run_command(experiments: Sequence[Experiment], argv: Sequence[str]) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = Parser(
-        description=sys.modules["__main__"].__doc__,  # the script's own words
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = script_parser()
     add = parser.add_argument
     add(
         "--protocol", choices=("quick", "report"), help="quick (default): minutes; report: as the report trained, hours"

@@ -24,6 +24,7 @@ __all__ = [
     "printable",
     "process",
     "say",
+    "script_parser",
 ]
 
 BACKENDS = ("torch", "jax", "tensorflow")
@@ -40,6 +41,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Called by argparse."""
         raise WrongUse(message)
+
+
+def script_parser() -> Parser:
+    """Returns a parser without arguments that describes the running script by the script's own words."""
+    return Parser(
+        description=sys.modules["__main__"].__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def positive(text: str) -> int:

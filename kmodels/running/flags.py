@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kmodels.command_line import PIPELINES, Parser, WrongUse, check_backend, check_kept_weights, positive
+from kmodels.command_line import PIPELINES, WrongUse, check_backend, check_kept_weights, positive, script_parser
 from kmodels.durations import seconds_in
 from kmodels.spec.experiment import Precision
 
@@ -25,11 +24,7 @@ def parsed(folder: Path, argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         WrongUse: a value is wrong.
     """
-    parser = Parser(
-        description=sys.modules["__main__"].__doc__,  # the script's own words
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = script_parser()
     add = parser.add_argument
     add(
         "--protocol",

@@ -88,11 +88,10 @@ def train_many(
 def vectorised_by_default(recipe: Recipe, dataset: Dataset, *, pipeline: str = "memory") -> bool:
     """Returns whether tasks of a recipe are trained at once: on a GPU, where networks are small; never on a CPU.
 
-    A GPU is idle for most of the step of a small network, which costs hardly less than the step of ten (reasoned, not
-    measured; `benchmarks/gpu.py` measures it). A CPU is not: ten folds of LeNet at batch 128, on one thread of a shared
-    machine, took 2.6 times as long at once as one after the other, compiled, and 2.8 times recorded
-    (`benchmarks/README.md`). What ten networks pass from layer to layer does not stay in its caches, and a grouped
-    convolution takes longer than the single ones together.
+    A GPU is idle for most of the step of a small network, which costs hardly less than the step of ten (reasoned,
+    not measured; `benchmarks/gpu.py` measures it). A CPU is not: there ten folds of LeNet at batch 128 take longer
+    at once than one after the other (`benchmarks/README.md` has the command). What ten networks pass from layer to
+    layer does not stay in its caches, and a grouped convolution takes longer than the single ones together.
 
     The answer depends on the recipe and the kind of device alone, never on how many tasks are left.
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 from rich.console import Console
 
 from kmodels.atomic_file import write_atomically
-from kmodels.command_line import Parser, WrongUse, check_backend, process, say
+from kmodels.command_line import WrongUse, check_backend, process, say, script_parser
 from kmodels.crossval.folder import kept_folds
 from kmodels.crossval.result import FoldFailed, FoldScore
 from kmodels.data import Dataset, DataUnavailable, load
@@ -196,11 +196,7 @@ def run_command(study: Study, argv: Sequence[str]) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = Parser(
-        description=sys.modules["__main__"].__doc__,  # the script's own words
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = script_parser()
     parser.add_argument("--protocol", choices=("quick", "report"), default="quick", help="minutes (default), or hours")
     parser.add_argument("--out", type=Path, metavar="DIR", help="results (default: beside tuning/)")
     asked = parser.parse_args(argv)
