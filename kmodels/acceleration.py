@@ -33,10 +33,11 @@ def accelerate(
     Args:
         model: a built functional or sequential model; compiled now or later.
         mode: `record` never compiles, `compile` does at once, `auto` once it has paid: after as many steps as compiling
-            costs, by the work counted in the recorded graph and never by a clock.
-        steps: training steps that are ahead, where they are known: `auto` then compiles at once or never, and leaves
-            fewer than a hundred to Keras' own step, as recording would take longer than it saves. Without it recording
-            is done at the first step.
+            costs, by the work counted in the recorded graph and never by a clock. Nor does `auto` record what would
+            take longer than it saves: a `fit` of fewer than a hundred steps is left to Keras' own step, until 200 steps
+            have been, of whatever calls.
+        steps: training steps that are ahead in all calls together, where they are known: `auto` then records at once or
+            never, and compiles at once or never.
         exact: record Keras' own operations, so that the weights are those of Keras' step to the last bit; slower, and
             never compiled.
         cuda_graph: on an NVIDIA GPU, take the steps of one execution (`steps_per_execution` of `compile`) by replaying
@@ -117,6 +118,6 @@ def execution(model: Any) -> str:
 
 
 def first_non_finite_step(model: Any) -> int | None:
-    """Returns the first training step, counted from 0, whose loss was not finite; None where none is known of."""
+    """Returns the first recorded training step, from 0, whose loss was not finite; None where none is known of."""
     functions = getattr(model, _STEPS, None)
     return None if functions is None else functions.first_non_finite_step

@@ -49,8 +49,8 @@ def test_arguments_of_fit(options, exact):
 def test_sample_weights_reach_the_loss():
     one, other = (perceptron(), perceptron())
     other.set_weights(one.get_weights())
-    fit(X, Y, shuffle=False)(accelerate(one))
-    fit(X, Y, shuffle=False, sample_weight=np.where(Y == 0, 5.0, 0.0))(accelerate(other))
+    fit(X, Y, shuffle=False)(accelerate(one, mode="record"))
+    fit(X, Y, shuffle=False, sample_weight=np.where(Y == 0, 5.0, 0.0))(accelerate(other, mode="record"))
     assert np.abs(one.get_weights()[0] - other.get_weights()[0]).max() > 1e-3
 
 

@@ -27,7 +27,7 @@ def network(seed):
     model = keras.Model(inputs, keras.layers.Dense(3)(hidden))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], steps_per_execution=3)
-    return accelerate(model)
+    return accelerate(model, mode="record")
 
 
 def fitted(model):

@@ -20,7 +20,7 @@ def trained(build, shape, accelerated):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.05), loss, metrics=["accuracy"])
     if accelerated:
-        accelerate(model)
+        accelerate(model, mode="record")
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(8, *shape)).astype("float32"), rng.integers(0, 10, 8)
     history = model.fit(x, y, batch_size=4, epochs=1, shuffle=False, verbose=0, validation_data=(x, y)).history

@@ -24,6 +24,7 @@ class Entry:
 
     def __init__(self, model: keras.Model, functions: StepFunctions) -> None:
         self._model, self._functions = model, functions
+        self._history = _history(model)
         self._own: dict[str, Callable[..., Any] | None] = {name: _own(model, name) for name in _ASKED}
 
     def install(self) -> None:
@@ -41,8 +42,21 @@ class Entry:
     def _train(self, force: bool = False) -> None:
         if self._model.train_function is None or force:
             self._functions.reset()
+        self._functions.threshold.expect(self._coming())
         if not self._given_away("make_train_function", force):
             self._model.train_function = self._functions.train
+
+    def _coming(self) -> int | None:
+        """Training steps of the `fit` that asks; None where it does not know them, or something else asks.
+
+        An `initial_epoch` is not seen here, so that there may be fewer.
+        """
+        before, self._history = self._history, _history(self._model)
+        if self._history is None or self._history is before:  # `fit` has just made a new one
+            return None
+        params = self._history.params or {}
+        epochs, steps = params.get("epochs"), params.get("steps")
+        return epochs * steps if epochs is not None and steps is not None else None
 
     def _test(self, force: bool = False) -> None:
         if not self._given_away("make_test_function", force):
@@ -60,6 +74,10 @@ class Entry:
         if own is not None:
             own(force)
         return own is not None
+
+
+def _history(model: keras.Model) -> keras.callbacks.History | None:
+    return getattr(model, "history", None)
 
 
 def _own(model: keras.Model, name: str) -> Callable[..., Any] | None:

@@ -25,12 +25,11 @@ from kmodels.torch_step.python_state import PythonState
 from kmodels.torch_step.recorder import CannotRecord, recorded
 from kmodels.torch_step.resident import ResidentBatches
 from kmodels.torch_step.step import State, evaluation_step, training_step
+from kmodels.torch_step.threshold import Threshold
 from kmodels.torch_step.work import Work, steps_until_compiling_pays, work_of
 
 __all__ = ["StepFunctions"]
 
-# Below this, recording training and evaluation is taken to cost more than it saves: an estimate, on the safe side.
-_FEW_STEPS = 100
 _HASTY_STEPS = 20  # changes sooner after one another than this, so often in a row, are not worth recording anew
 _OFTEN = 4
 _COMPILED_ANEW = 1  # a value that changes more often than this would have the compiler run for it every time
@@ -42,7 +41,7 @@ class StepFunctions:
 
     Args:
         model: a built functional or sequential model.
-        mode: `record` never compiles, `compile` does at once, `auto` where it pays.
+        mode: `record` never compiles, `compile` does at once, `auto` records and compiles where it pays.
         steps: training steps ahead, where they are known: `auto` then compiles at once or never.
         kernels: compute the known layers by PyTorch's kernels; else every operation is Keras' own, which is slower and
             bit-equal to Keras' step.
@@ -54,6 +53,7 @@ class StepFunctions:
     ) -> None:
         self.model, self._mode, self._ahead, self._kernels = model, mode, steps, kernels
         self._replays = replays
+        self.threshold = Threshold(mode == "auto", steps)
         self.reset()
 
     def reset(self) -> None:
@@ -63,8 +63,8 @@ class StepFunctions:
         self._not_compiled: str | None = None
         self._rule: UpdateRule | None = None
         self._arranged = False
-        few = self._mode == "auto" and self._ahead is not None and self._ahead < _FEW_STEPS
-        self._refused = f"fewer than {_FEW_STEPS} steps are ahead" if few else None
+        self._refused: str | None = None
+        self.threshold.reset()
         self._around: Circumstances | None = None
         self._steps = self._hasty = self._changes = 0
         self._changed = ""
@@ -72,14 +72,14 @@ class StepFunctions:
 
     @property
     def first_non_finite_step(self) -> int | None:
-        """Number of the first step, counted from 0, whose loss was not finite; None where there was none."""
+        """Number of the first recorded step, from 0, whose loss was not finite; None where there was none."""
         bad = -1 if self._first_bad is None else int(self._first_bad)
         return None if bad < 0 else bad
 
     @property
     def execution(self) -> str:
         """How training steps are taken: `keras`, `recorded` or `compiled`."""
-        if self._refused is not None:
+        if self._refused is not None or self.threshold.reason() is not None:
             return "keras"
         training = [graph for (kind, _), graph in self._graphs.items() if kind]
         return "compiled" if any(graph.compiled for graph in training) else "recorded"
@@ -139,11 +139,12 @@ class StepFunctions:
         build_variables(self.model, iterator, data_batch)
 
     def _step(self, given: Any, *, training: bool) -> dict[str, torch.Tensor]:
-        if self._refused is None:
+        if self._refused is None and self.threshold.reason() is None:
             try:
                 return self._fast(given, training=training)
             except (CannotRecord, Unsupported) as error:
-                self._fall_back(str(error))
+                self.refuse(str(error))
+        self.threshold.note()
         return self._keras(given, "train" if training else "test")  # type: ignore[no-any-return]
 
     def _keras(self, given: Any, kind: str) -> Any:
@@ -154,10 +155,8 @@ class StepFunctions:
 
     def refuse(self, cause: str) -> None:
         """Leaves every step from here on to Keras, with one warning, unless they are left to it already."""
-        if self._refused is None:
-            self._fall_back(cause)
-
-    def _fall_back(self, cause: str) -> None:
+        if self._refused is not None:
+            return
         self._refused = cause
         self._graphs.clear()
         warnings.warn(f"kmodels.accelerate: Keras' own step is used for {self.model.name}: {cause}", stacklevel=2)
@@ -191,7 +190,7 @@ class StepFunctions:
         self._hasty = self._hasty + 1 if self._steps < _HASTY_STEPS else 0
         self._steps = 0
         if self._hasty == _OFTEN:
-            self._fall_back(f"{changed} changes again and again")
+            self.refuse(f"{changed} changes again and again")
 
     def _key(self, batch: Batch, *, training: bool) -> tuple[Any, ...]:
         if torch.is_autocast_enabled(batch.tensors[0].device.type):
@@ -266,8 +265,9 @@ class StepFunctions:
     def describe(self) -> list[str]:
         """Returns what is done, line by line."""
         name = self.model.name
-        if self._refused is not None:
-            return [f"{name}: Keras' own step, because {self._refused}"]
+        why = self._refused or (self.threshold.reason() if self._stock else None)
+        if why is not None:
+            return [f"{name}: Keras' own step, because {why}"]
         lines = [] if self._not_compiled is None else [f"{name}: not compiled, because {self._not_compiled}"]
         if self._changes > _COMPILED_ANEW and self._mode != "record":
             lines.append(f"  recorded anew {self._changes} times, so not compiled any more: {self._changed} changed")
