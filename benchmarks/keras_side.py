@@ -17,9 +17,9 @@ from kmodels import models, optimizers
 from kmodels.augment import Transform
 from kmodels.data.feed import training_feed
 
-__all__ = ["KerasSide", "auto_choice", "build"]
+__all__ = ["LONG", "KerasSide", "auto_choice", "build"]
 
-_LONG = 1_000_000
+LONG = 1_000_000  # steps that nobody waits for
 
 
 def build(preset: str, shape: tuple[int, int, int], settings: Settings, *, stock: bool) -> Any:
@@ -98,15 +98,16 @@ class KerasSide:
             drop_last=True,
             seed=0,
             fold=0,
-            epochs=_LONG,
+            epochs=LONG,
             steps_per_execution=steps_per_execution,
         )
 
-    def run(self, steps: int) -> None:
-        """Trains a number of steps."""
+    def run(self, steps: int, until: int | None = None) -> None:
+        """Trains a number of steps; of a feed no more than `until`, though `fit` is asked for all."""
         with contextlib.redirect_stdout(io.StringIO()):
             if self._images is None:
-                self.model.fit(self._feed.x, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=1)
+                stop = [] if until is None else [_stop_after(until)]
+                self.model.fit(self._feed.x, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=1, callbacks=stop)
                 return
             batch, full = self.settings.batch, len(self._labels) // self.settings.batch
             for start in range(0, steps, full):
@@ -120,10 +121,18 @@ class KerasSide:
         return time.perf_counter() - began
 
 
+def _stop_after(steps: int) -> keras.callbacks.Callback:
+    def stop(batch: int, logs: object) -> None:
+        callback.model.stop_training = batch + 1 >= steps
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+    return callback
+
+
 def auto_choice(preset: str, data: Data, settings: Settings) -> str:
     """Returns in words when the mode `auto` of `kmodels.accelerate` compiles this network."""
     side = KerasSide(preset, data, settings, "auto")
-    side.run(1)
+    side.run(LONG, until=1)
     said = kmodels.explain(side.model)
     found = re.search(r"training: .*?, (recorded|compiled)(?:, to be (compiled after \d+ steps))?", said)
     return (found[2] or found[1]) if found else said.splitlines()[0]

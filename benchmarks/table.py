@@ -1,17 +1,19 @@
 """Results of the benchmarks as Markdown, and the README's blocks that are made of them.
 
-python -m benchmarks.table results/benchmarks/cpu.json benchmarks/README.md
+python -m benchmarks.table results/benchmarks/cpu.json benchmarks/README.md throughput
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from kmodels.atomic_file import write_atomically
+from kmodels.plural import counted
 
 __all__ = ["block", "put_into", "render", "rows_and_head", "where"]
 
@@ -56,7 +58,8 @@ def _auto_against_stock(result: dict[str, Any]) -> str:
         ours, stock = (row["batch"] / speed[side] for side in ("record", "stock"))
         ahead = "never"
         if ours < stock:
-            ahead = f"{max((first['record'] - first['stock']) / (stock - ours), 1) * stock:.1f} s"
+            overtaken = max(math.ceil((first["record"] - first["stock"]) / (stock - ours)), 1)
+            ahead = f"{counted(overtaken, 'step')}, {overtaken * stock:.1f} s"
         steps = int(compiled[1])
         share = (first["record"] + steps * ours + first["compile"]) / (first["stock"] + steps * stock)
         cells = [row["model"], str(row["batch"]), row["optimizer"]]
@@ -83,12 +86,12 @@ def where(result: dict[str, Any]) -> str:
     libraries = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "keras") if name in versions)
     smoke = " **A trial of the program, not a measurement.**" if result.get("smoke") else ""
     clock = " of CPU time, on a busy machine" if settings.get("clock") == "cpu" else ""
-    threads = f"{result['threads']} thread" + ("s" if result["threads"] != 1 else "")
+    threads = counted(result["threads"], "thread")
     each = [row.get("measured", {}).get("settings", settings) for row in result.get("rows", ())] or [settings]
     rounds = sorted({one["rounds"] for one in each})
-    counted = " or ".join(map(str, rounds))
+    times = " or ".join(map(str, rounds))
     return (
-        f"{result['device']}, {threads}; {libraries}; {result['date']}; median of {counted} rounds of"
+        f"{result['device']}, {threads}; {libraries}; {result['date']}; median of {times} rounds of"
         f" {settings['seconds']:g} s{clock}, least and most of the paired ratios in brackets.{smoke}"
     )
 
@@ -120,4 +123,5 @@ def _marks(name: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    put_into(Path(sys.argv[2]), "throughput", render(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
+    source, page, name = sys.argv[1:]
+    put_into(Path(page), name, render(json.loads(Path(source).read_text(encoding="utf-8"))))

@@ -118,6 +118,9 @@ def execution(model: Any) -> str:
 
 
 def first_non_finite_step(model: Any) -> int | None:
-    """Returns the first recorded training step, from 0, whose loss was not finite; None where none is known of."""
+    """Returns the first recorded training step whose loss was not finite; None where none is known of.
+
+    Steps are counted from 0, those that Keras took among them.
+    """
     functions = getattr(model, _STEPS, None)
     return None if functions is None else functions.first_non_finite_step

@@ -23,7 +23,7 @@ def test_a_short_fit_is_that_of_keras_to_the_last_bit():
     plain, expected, _ = trained(make, steps(4, validation_data=(X, Y)))
     fast, found, causes = trained(make, steps(4, validation_data=(X, Y)), mode="auto")
     assert causes == [] and execution(fast) == "keras"
-    assert explain(fast).endswith("Keras' own step, because only 96 steps lie ahead of it; from 100 on recording pays")
+    assert explain(fast).endswith("Keras' own step, because it has 96 steps ahead; from 100 on recording pays")
     for a, b in zip(values(fast), values(plain), strict=True):
         np.testing.assert_array_equal(a, b)
     for name, curve in expected.items():
@@ -76,14 +76,14 @@ def test_what_follows_a_fit_is_not_taken_for_it():
     model.train_on_batch(X, Y)
     assert "not known" in explain(model)
     steps(2)(model)
-    assert "48 steps lie ahead" in explain(model)
+    assert "48 steps ahead" in explain(model)
     model.train_on_batch(X, Y)
     assert "not known" in explain(model)
 
 
 def test_a_history_of_the_users_own():
     model, history = accelerate(perceptron()), keras.callbacks.History()
-    for known in ("48 steps lie ahead", "not known"):  # Keras makes none, so the second call looks like none
+    for known in ("48 steps ahead", "not known"):  # Keras makes none, so the second call looks like none
         steps(2, callbacks=[history])(model)
         assert known in explain(model)
 
@@ -102,3 +102,52 @@ def test_no_warning_about_what_is_not_tried():
         steps(4)(model)
     with pytest.warns(UserWarning, match="RMSprop"):
         steps(5)(model)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("steps_per_execution", [1, 3])
+def test_a_training_that_is_recorded_on_its_way_is_that_of_keras(steps_per_execution):
+    def batches():
+        generator = np.random.default_rng(0)
+        for _ in range(250):
+            yield generator.normal(size=(4, 6)).astype("float32"), generator.integers(0, 3, 4)
+
+    def make(count=1):
+        return perceptron(
+            optimizer=keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 50, 0.8), momentum=0.9),
+            hidden={"kernel_regularizer": keras.regularizers.L2(1e-3)},
+            metrics=["accuracy"],
+            steps_per_execution=count,
+        )
+
+    train = lambda model: model.fit(batches(), shuffle=False, verbose=0)  # noqa: E731
+    plain, expected, _ = trained(make, train)
+    fast, found, causes = trained(lambda: make(steps_per_execution), train, mode="auto")
+    assert causes == [] and execution(fast) == "recorded"
+    for a, b, variable in zip(values(fast), values(plain), [*plain.variables, *plain.optimizer.variables], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4, err_msg=variable.path)
+    for name, curve in expected.items():
+        np.testing.assert_allclose(found[name], curve, rtol=1e-4)
+
+
+def test_a_history_that_is_none():
+    model = accelerate(perceptron())
+    model.history = steps(2)(model).history  # as some keep it: a dictionary
+    model.train_on_batch(X, Y)
+    assert "not known" in explain(model)
+
+
+def test_an_evaluation_with_a_history_is_no_training():
+    model = accelerate(perceptron())
+    model.evaluate(
+        np.repeat(X, 5, 0), np.repeat(Y, 5, 0), batch_size=1, callbacks=[keras.callbacks.History()], verbose=0
+    )
+    model.train_on_batch(X, Y)
+    assert "not known" in explain(model)
+
+
+def test_a_step_that_a_callback_takes_changes_nothing_about_the_fit():
+    model = accelerate(perceptron())
+    first = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: model.train_on_batch(X, Y))
+    steps(5, callbacks=[first])(model)
+    assert execution(model) == "recorded"

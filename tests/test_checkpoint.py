@@ -109,7 +109,7 @@ TORCH = keras.backend.backend() == "torch"
 def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
-        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
+        monkeypatch.setattr("kmodels.torch_step.threshold._FEW", few)
     ends = [_End(), _End()]
     whole = train(reported(RECIPE), digits, callbacks=ends[:1])
     assert whole.execution == ("recorded" if few == 1 else "keras")
@@ -148,7 +148,7 @@ def test_every_epoch_is_written_once_a_minute_is_over_unless_writing_takes_long(
 def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
-        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
+        monkeypatch.setattr("kmodels.torch_step.threshold._FEW", few)
     whole = train(reported(STOPPED), digits)
     trained, kept = len(whole.curves["loss"]), whole.scores["kept_epoch"]
     if TORCH:  # masks of dropout, and so the epochs, differ from backend to backend
@@ -168,7 +168,7 @@ def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_
 def test_one_with_restarts_goes_on_in_any_of_them(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
-        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
+        monkeypatch.setattr("kmodels.torch_step.threshold._FEW", few)
     whole = train(reported(RESTARTED), digits)
     losses = whole.curves["val_loss"]
     assert len(losses) == 6
@@ -207,7 +207,7 @@ def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
 def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
-        monkeypatch.setattr("kmodels.torch_step.functions._FEW_STEPS", few)
+        monkeypatch.setattr("kmodels.torch_step.threshold._FEW", few)
     path = tmp_path / "run.state"
     run = train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Spoil(1)])
     assert run.diverged == "loss is nan in epoch 2, from step 1 of the epoch on; the state after epoch 1 is kept"

@@ -52,17 +52,19 @@ class Entry:
         An `initial_epoch` is not seen here, so that there may be fewer.
         """
         before, self._history = self._history, _history(self._model)
-        if self._history is None or self._history is before:  # `fit` has just made a new one
+        if self._history is None or self._history is before:  # `fit` would just have made a new one
             return None
         params = self._history.params or {}
         epochs, steps = params.get("epochs"), params.get("steps")
         return epochs * steps if epochs is not None and steps is not None else None
 
     def _test(self, force: bool = False) -> None:
+        self._history = _history(self._model)
         if not self._given_away("make_test_function", force):
             self._model.test_function = self._functions.test
 
     def _predict(self, force: bool = False) -> None:
+        self._history = _history(self._model)
         self._model.predict_function = self._functions.predict
 
     def _given_away(self, asked: str, force: bool) -> bool:
@@ -77,7 +79,9 @@ class Entry:
 
 
 def _history(model: keras.Model) -> keras.callbacks.History | None:
-    return getattr(model, "history", None)
+    """What Keras noted of the last `fit`; users put other things there, too."""
+    held = getattr(model, "history", None)
+    return held if isinstance(held, keras.callbacks.History) else None
 
 
 def _own(model: keras.Model, name: str) -> Callable[..., Any] | None:

@@ -42,7 +42,7 @@ class StepFunctions:
     Args:
         model: a built functional or sequential model.
         mode: `record` never compiles, `compile` does at once, `auto` records and compiles where it pays.
-        steps: training steps ahead, where they are known: `auto` then compiles at once or never.
+        steps: training steps ahead, where they are known: `auto` then records at once or never, and so it compiles.
         kernels: compute the known layers by PyTorch's kernels; else every operation is Keras' own, which is slower and
             bit-equal to Keras' step.
         replays: takes the steps of one execution at once; None takes them one after the other.
@@ -72,7 +72,7 @@ class StepFunctions:
 
     @property
     def first_non_finite_step(self) -> int | None:
-        """Number of the first recorded step, from 0, whose loss was not finite; None where there was none."""
+        """Number, over all steps from 0, of the first recorded one whose loss was not finite; None where none was."""
         bad = -1 if self._first_bad is None else int(self._first_bad)
         return None if bad < 0 else bad
 

@@ -98,4 +98,11 @@ def build_variables(model: keras.Model, iterator: Any = None, data_batch: Any = 
         iterator: what `fit` iterates over.
         data_batch: images and labels like those that will come, in place of an iterator.
     """
-    keras.Model._symbolic_build(model, iterator=iterator, data_batch=data_batch)
+    taken_at_once = getattr(iterator, "steps_per_execution", 1)
+    if iterator is not None:
+        iterator.steps_per_execution = 1  # Keras looks at the first, and can give back to a generator no more than two
+    try:
+        keras.Model._symbolic_build(model, iterator=iterator, data_batch=data_batch)
+    finally:
+        if iterator is not None:
+            iterator.steps_per_execution = taken_at_once
