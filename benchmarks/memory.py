@@ -6,6 +6,8 @@ compiler counts as an import on every side, whether its step is compiled or not.
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import json
 import resource
 import subprocess
@@ -82,6 +84,7 @@ def _main(given: dict[str, Any]) -> dict[str, int]:
         side = TwinSide(case.twin, data, settings, Variant(**given["variant"]))
     else:
         side = KerasSide(case.preset, data, settings, given["side"])
+    _give_back()
     before = _resident()
     _forget_peak()
     side.run(given["steps"])
@@ -97,6 +100,13 @@ def _import_compiler() -> None:
     import torch
 
     torch.compile(lambda images: torch.nn.functional.conv2d(images, images).relu().sum())(torch.ones(1, 1, 8, 8))
+
+
+def _give_back() -> None:
+    """Has the heap give back what making the images left over: a side would else grow into it unseen."""
+    gc.collect()
+    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # glibc's
+        trim(0)
 
 
 def _resident() -> int:

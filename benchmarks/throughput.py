@@ -100,7 +100,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                         raise ValueError(
                             f"--memory-only: expected rows of --json. Received: {name}, {batch}, {optimizer}"
                         )
-                    _memory(name, settings, row, images, torch.get_num_threads(), times=1)  # compiles
+                    _memory(name, settings, row, images, torch.get_num_threads(), times=1, only=("twin", "compile"))
                     row["memory"] = _memory(name, settings, row, images, torch.get_num_threads())
                     row["measured"]["memory"] = {name: measured[name] for name in ("date", "command", "commit")}
                     _save(result | {"rows": _sorted(rows)}, options)
@@ -143,11 +143,19 @@ def _known(path: Path, result: dict[str, Any]) -> dict[tuple[Any, ...], dict[str
 
 
 def _memory(
-    name: str, settings: Settings, row: dict[str, Any], images: int, threads: int, times: int = _PROCESSES
+    name: str,
+    settings: Settings,
+    row: dict[str, Any],
+    images: int,
+    threads: int,
+    times: int = _PROCESSES,
+    only: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Returns what each side takes: of several processes the one with the median growth."""
+    """Returns what each side takes, or `only` some: of several processes the one with the median growth."""
     found = {}
     for side in ("twin", *row["ratios"]):
+        if only and side not in only:
+            continue
         variant = row["twin"]["fields"] if side == "twin" else {}
         common = {"steps": 4, "images": images, "threads": threads, "compiler": "compile" in row["ratios"], **variant}
         each = [measure_memory(name, settings, side, **common) for _ in range(times)]
