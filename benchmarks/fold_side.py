@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.keras_side import build
+from benchmarks.keras_side import LONG, build
 from benchmarks.settings import Data, Settings
 from kmodels.augment import Transform
 from kmodels.data.feed import training_feed
 from kmodels.torch_step.vectorised import Replicas, epoch_batches
 
 __all__ = ["FoldSide"]
-
-_LONG = 1_000_000
 
 
 class FoldSide:
@@ -36,9 +34,9 @@ class FoldSide:
         model.optimizer.build(model.trainable_variables)
         starts = [[variable.value.detach().clone() for variable in model.variables] for _ in range(replicas)]
         transform = Transform(mean=(0.5,) * shape[-1], std=(0.25,) * shape[-1])
-        self._replicas = Replicas(model, starts, [transform] * replicas, steps=_LONG, mode=mode)
+        self._replicas = Replicas(model, starts, [transform] * replicas, steps=LONG, mode=mode)
         everything = np.arange(len(data.labels))
-        options: dict[str, Any] = {"batch_size": settings.batch, "drop_last": True, "seed": 0, "epochs": _LONG}
+        options: dict[str, Any] = {"batch_size": settings.batch, "drop_last": True, "seed": 0, "epochs": LONG}
         feeds = [
             training_feed("resident", data.images, data.labels, everything, transform, fold=fold, **options)
             for fold in range(replicas)
