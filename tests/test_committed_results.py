@@ -14,6 +14,7 @@ import pytest
 from kmodels.data.catalog import CATALOG
 from kmodels.data.errors import DataDamaged
 from kmodels.data.labels import KEPT, labels_of
+from kmodels.results.weights import LARGEST, read_weights
 from kmodels.spec.declarations import load_scripts
 from kmodels.verification.rows import read_results, verify_all
 
@@ -53,7 +54,7 @@ def test_committed_tables_and_figures_are_those_of_the_committed_runs(script, tm
     subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     names = {experiment.name for experiment in script.experiments}
     found = {path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name in names}
-    made = {f"{path.parent.name}/{path.name}" for path in found}
+    made = {f"{path.parent.name}/{path.name}" for path in found if path.suffix != ".png"}  # made beside, not tracked
     assert made == {f"{path.parent.name}/{path.name}" for path in kept}
     for path in kept:
         again = tmp_path / path.parent.name / path.name
@@ -69,6 +70,17 @@ def test_all_tracked_files_together_stay_below_20_megabytes():
     sizes = [(ROOT / name).stat().st_size for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
     assert len(sizes) > 100
     assert sum(sizes) < 20e6
+
+
+def test_weights_of_small_networks_are_committed():
+    """One run a cell keeps its weights; only a file above 1 MB may be known by its sha256 alone."""
+    stored, held = read_results(ROOT / "results"), 0
+    for path, run in stored.runs.items():
+        if run.weights is not None:
+            assert bool(run.weights.file) == (run.weights.size <= LARGEST), path
+            held += bool(run.weights.file)
+            assert not run.weights.file or len(read_weights(path.with_name(run.weights.file), run.weights)) > 3
+    assert held > 20
 
 
 def test_kept_labels_are_those_that_the_keys_of_runs_are_about():

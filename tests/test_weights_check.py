@@ -54,6 +54,13 @@ def arrays_of(folder, run):
         return [(name.partition(" ")[2], file[name]) for name in file.files]
 
 
+def test_a_single_step_keeps_no_weights(digits):
+    one = LENET.recipe.change(train_images=64, batch_size=64)
+    assert train(dataclasses.replace(LENET, recipe=one), digits).weights is None
+    two = one.change(train_images=65)
+    assert train(dataclasses.replace(LENET, recipe=two), digits).weights is not None
+
+
 def test_weights_are_kept_beside_the_run_and_say_the_same_again(stored, digits):
     run, folder = stored
     assert run.weights.file == f"{run.key}.npz"

@@ -133,6 +133,8 @@ def _kept(weights: Callable[[], Sequence[tuple[str, np.ndarray]]], data: TaskDat
     task, large = data.task, os.environ.get("KMODELS_KEEP_WEIGHTS") == "all"
     if task.protocol != "report" or task.seed != 0 or task.fold != task.recipe.split.folds - 1:
         return None
+    if len(data.train_part) * task.recipe.total_epochs <= task.recipe.batch_size:
+        return None  # a single step, taken to count sizes: nothing has been learnt
     return keep(weights(), data.key, large=large)
 
 
