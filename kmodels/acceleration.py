@@ -34,10 +34,10 @@ def accelerate(
         model: a built functional or sequential model; compiled now or later.
         mode: `record` never compiles, `compile` does at once, `auto` once it has paid: after as many steps as compiling
             costs, by the work counted in the recorded graph and never by a clock. Nor does `auto` record what would
-            take longer than it saves: a `fit` of fewer than a hundred steps is left to Keras' own step, until 200 steps
-            have been, of whatever calls.
-        steps: training steps that are ahead in all calls together, where they are known: `auto` then records at once or
-            never, and compiles at once or never.
+            take longer than it saves: it makes one recording for each 125 steps that a `fit` has ahead, and for each
+            700 steps taken where nothing says how many come; what is not recorded is Keras' own step.
+        steps: training steps that are ahead in all calls together, where they are known: `auto` then records from 400
+            on and compiles, at once or never.
         exact: record Keras' own operations, so that the weights are those of Keras' step to the last bit; slower, and
             never compiled.
         cuda_graph: on an NVIDIA GPU, take the steps of one execution (`steps_per_execution` of `compile`) by replaying

@@ -105,11 +105,11 @@ TORCH = keras.backend.backend() == "torch"
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("few", [1, 100] if TORCH else [None])
+@pytest.mark.parametrize("few", [1, 400] if TORCH else [None])
 def test_a_killed_training_goes_on_to_the_very_same_result(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
-        monkeypatch.setattr("kmodels.torch_step.threshold._FEW", few)
+        monkeypatch.setattr("kmodels.torch_step.allowance._ALL", few)
     ends = [_End(), _End()]
     whole = train(reported(RECIPE), digits, callbacks=ends[:1])
     assert whole.execution == ("recorded" if few == 1 else "keras")
@@ -144,11 +144,11 @@ def test_every_epoch_is_written_once_a_minute_is_over_unless_writing_takes_long(
     assert epochs == written
 
 
-@pytest.mark.parametrize("few", [pytest.param(1, marks=pytest.mark.slow), 100] if TORCH else [None])
+@pytest.mark.parametrize("few", [pytest.param(1, marks=pytest.mark.slow), 400] if TORCH else [None])
 def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
-        monkeypatch.setattr("kmodels.torch_step.threshold._FEW", few)
+        monkeypatch.setattr("kmodels.torch_step.allowance._ALL", few)
     whole = train(reported(STOPPED), digits)
     trained, kept = len(whole.curves["loss"]), whole.scores["kept_epoch"]
     if TORCH:  # masks of dropout, and so the epochs, differ from backend to backend
@@ -164,11 +164,11 @@ def test_one_that_stops_early_goes_on_and_stops_where_it_would_have(digits, tmp_
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("few", [pytest.param(1, marks=pytest.mark.slow), 100] if TORCH else [None])
+@pytest.mark.parametrize("few", [pytest.param(1, marks=pytest.mark.slow), 400] if TORCH else [None])
 def test_one_with_restarts_goes_on_in_any_of_them(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
-        monkeypatch.setattr("kmodels.torch_step.threshold._FEW", few)
+        monkeypatch.setattr("kmodels.torch_step.allowance._ALL", few)
     whole = train(reported(RESTARTED), digits)
     losses = whole.curves["val_loss"]
     assert len(losses) == 6
@@ -203,11 +203,11 @@ def test_the_state_of_another_run_is_refused(digits, tmp_path, monkeypatch):
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("few", [1, 100] if TORCH else [None])
+@pytest.mark.parametrize("few", [1, 400] if TORCH else [None])
 def test_a_training_that_diverges_names_the_state_that_is_good(digits, tmp_path, monkeypatch, few):
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
     if TORCH:
-        monkeypatch.setattr("kmodels.torch_step.threshold._FEW", few)
+        monkeypatch.setattr("kmodels.torch_step.allowance._ALL", few)
     path = tmp_path / "run.state"
     run = train(task(**RECIPE), digits, checkpoint=path, callbacks=[_Spoil(1)])
     assert run.diverged == "loss is nan in epoch 2, from step 1 of the epoch on; the state after epoch 1 is kept"

@@ -49,7 +49,7 @@ def test_steps_of_keras_end_soon_after_the_first_bad_one(digits, batch_size):
 
 @pytest.mark.skipif(not TORCH, reason="steps are recorded on PyTorch only")
 def test_recorded_steps_name_the_first_bad_one_when_the_epoch_ends(digits, monkeypatch):
-    monkeypatch.setattr("kmodels.torch_step.threshold._FEW", 1)
+    monkeypatch.setattr("kmodels.torch_step.allowance._ALL", 1)
     seen = _Steps()
     run = train(task(**WILD, batch_size=8), digits, callbacks=[seen])
     said = r"loss is (nan|inf) in epoch 1, from step 2 of the epoch on; no state was kept yet"
@@ -60,7 +60,7 @@ def test_recorded_steps_name_the_first_bad_one_when_the_epoch_ends(digits, monke
 @pytest.mark.skipif(not TORCH, reason="elsewhere all steps are Keras' own")
 @pytest.mark.filterwarnings("ignore:kmodels.accelerate. Keras' own step is used for lenet. float16")
 def test_half_precision_that_is_left_to_keras_ends_there_too(digits, monkeypatch):
-    monkeypatch.setattr("kmodels.torch_step.threshold._FEW", 1)
+    monkeypatch.setattr("kmodels.torch_step.allowance._ALL", 1)
     seen = _Steps(spoil=1)
     run = train(task(precision="mixed_float16", batch_size=32), digits, callbacks=[seen])
     assert run.diverged == "loss is nan in epoch 2, from step 1 of the epoch on; no state was kept yet"
@@ -75,7 +75,7 @@ def test_a_loss_that_is_no_number_in_the_validation_alone_has_no_step(digits):
 
 @pytest.mark.skipif(not TORCH, reason="steps are recorded on PyTorch only")
 def test_nothing_waits_for_a_recorded_step(digits, monkeypatch):
-    monkeypatch.setattr("kmodels.torch_step.threshold._FEW", 1)
+    monkeypatch.setattr("kmodels.torch_step.allowance._ALL", 1)
     ends, kind = [], keras.callbacks.CallbackList
     end = kind._on_train_batch_end
 

@@ -59,7 +59,7 @@ def digits():
 def one_thread(monkeypatch):
     """The process has one thread, and steps are recorded, after which a state is written each epoch."""
     monkeypatch.setattr("kmodels.training.checkpoint._SECONDS", 0.0)
-    monkeypatch.setattr("kmodels.torch_step.threshold._FEW", 1)
+    monkeypatch.setattr("kmodels.torch_step.allowance._ALL", 1)
     before = threads("torch")
     use_threads("torch", 1)
     yield

@@ -42,7 +42,7 @@ class Entry:
     def _train(self, force: bool = False) -> None:
         if self._model.train_function is None or force:
             self._functions.reset()
-        self._functions.threshold.expect(self._coming())
+        self._functions.allowance.expect(self._coming())
         if not self._given_away("make_train_function", force):
             self._model.train_function = self._functions.train
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import torch
 from keras import tree
 
+from kmodels.torch_step.allowance import Allowance
 from kmodels.torch_step.batch import Batch, batch_of, prepared
 from kmodels.torch_step.circumstances import Circumstances, require_recordable
 from kmodels.torch_step.compiler import can_compile, compiled
@@ -23,9 +23,9 @@ from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_r
 from kmodels.torch_step.penalties import plain_factors
 from kmodels.torch_step.python_state import PythonState
 from kmodels.torch_step.recorder import CannotRecord, recorded
+from kmodels.torch_step.recording import Recording
 from kmodels.torch_step.resident import ResidentBatches
 from kmodels.torch_step.step import State, evaluation_step, training_step
-from kmodels.torch_step.threshold import Threshold
 from kmodels.torch_step.work import Work, steps_until_compiling_pays, work_of
 
 __all__ = ["StepFunctions"]
@@ -42,7 +42,7 @@ class StepFunctions:
     Args:
         model: a built functional or sequential model.
         mode: `record` never compiles, `compile` does at once, `auto` records and compiles where it pays.
-        steps: training steps ahead, where they are known: `auto` then records at once or never, and so it compiles.
+        steps: training steps ahead, where they are known: they alone then decide what `auto` records and compiles.
         kernels: compute the known layers by PyTorch's kernels; else every operation is Keras' own, which is slower and
             bit-equal to Keras' step.
         replays: takes the steps of one execution at once; None takes them one after the other.
@@ -53,18 +53,19 @@ class StepFunctions:
     ) -> None:
         self.model, self._mode, self._ahead, self._kernels = model, mode, steps, kernels
         self._replays = replays
-        self.threshold = Threshold(mode == "auto", steps)
+        self.allowance = Allowance(mode == "auto", steps)
         self.reset()
 
     def reset(self) -> None:
         """Forgets what was recorded, as after `compile`; the reason of a fallback is looked for anew."""
-        self._graphs: dict[Any, _Graph] = {}
+        self._graphs: dict[Any, Recording] = {}
         self._stock: dict[str, Any] = {}
+        self._left: dict[bool, str] = {}
         self._not_compiled: str | None = None
         self._rule: UpdateRule | None = None
         self._arranged = False
         self._refused: str | None = None
-        self.threshold.reset()
+        self.allowance.reset()
         self._around: Circumstances | None = None
         self._steps = self._hasty = self._changes = 0
         self._changed = ""
@@ -79,9 +80,9 @@ class StepFunctions:
     @property
     def execution(self) -> str:
         """How training steps are taken: `keras`, `recorded` or `compiled`."""
-        if self._refused is not None or self.threshold.reason() is not None:
-            return "keras"
         training = [graph for (kind, _), graph in self._graphs.items() if kind]
+        if self._refused is not None or not (training or self.allowance.reason(training=True) is None):
+            return "keras"
         return "compiled" if any(graph.compiled for graph in training) else "recorded"
 
     def train(self, batches: Sequence[Any]) -> dict[str, torch.Tensor]:
@@ -111,6 +112,7 @@ class StepFunctions:
         if graph is None or not (alike and ready) or self._replays.refused:
             return None
         self._steps += len(found)
+        self.allowance.note(len(found))
         tensors = [batch.tensors for batch in found]
         key = key, *map(id, found[0].tensors[: found[0].resident])  # each array has its own capture, which writes to it
         values = self._replays.take(key, graph.function, graph.state.tensors(), tensors, found[0].resident)
@@ -139,13 +141,14 @@ class StepFunctions:
         build_variables(self.model, iterator, data_batch)
 
     def _step(self, given: Any, *, training: bool) -> dict[str, torch.Tensor]:
-        if self._refused is None and self.threshold.reason() is None:
+        logs = None
+        if self._refused is None and (self._graphs or self.allowance.reason(training=training) is None):
             try:
-                return self._fast(given, training=training)
+                logs = self._fast(given, training=training)
             except (CannotRecord, Unsupported) as error:
                 self.refuse(str(error))
-        self.threshold.note()
-        return self._keras(given, "train" if training else "test")  # type: ignore[no-any-return]
+        self.allowance.note()
+        return self._keras(given, "train" if training else "test") if logs is None else logs
 
     def _keras(self, given: Any, kind: str) -> Any:
         """One batch by Keras' own step."""
@@ -161,7 +164,8 @@ class StepFunctions:
         self._graphs.clear()
         warnings.warn(f"kmodels.accelerate: Keras' own step is used for {self.model.name}: {cause}", stacklevel=2)
 
-    def _fast(self, given: Any, *, training: bool) -> dict[str, torch.Tensor]:
+    def _fast(self, given: Any, *, training: bool) -> dict[str, torch.Tensor] | None:
+        """One recorded step; None where such a batch is not recorded."""
         batch = batch_of(given)
         if self._around is None:
             with private_names():
@@ -169,10 +173,14 @@ class StepFunctions:
         key = self._key(batch, training=training)
         graph = self._graphs.get(key)
         if graph is None:
+            if (why := self.allowance.reason(training=training)) is not None:
+                self._left[training] = why
+                return None
             if len(self._graphs) >= _KINDS_OF_BATCHES:
                 raise CannotRecord(f"batches of more than {_KINDS_OF_BATCHES} shapes or types came")
             with private_names():
                 graph = self._graphs[key] = self._record(batch, training=training)
+            self.allowance.spend(training=training)
         if graph.compile_at is not None and graph.calls >= graph.compile_at:
             self._compile(graph, batch)
         graph.calls += 1
@@ -213,7 +221,7 @@ class StepFunctions:
             arrange_kernels(self.model, self._rule.slots_by_weight())
         self._around = Circumstances(self.model)
 
-    def _record(self, batch: Batch, *, training: bool) -> _Graph:
+    def _record(self, batch: Batch, *, training: bool) -> Recording:
         assert self._rule is not None
         before = PythonState(self.model)
         if training:
@@ -232,8 +240,8 @@ class StepFunctions:
             self.model._clear_losses()
         work = work_of(graph)
         compile_at = self._compile_at(work, state) if training else None
-        recording = None if compile_at is None else graph
-        return _Graph(state, with_memory_plan(graph), names, work, compile_at, recording)
+        to_compile = None if compile_at is None else graph
+        return Recording(state, with_memory_plan(graph), names, work, compile_at, to_compile)
 
     def _compile_at(self, work: Work, state: State) -> int | None:
         """Number of steps before a graph is compiled; None for never."""
@@ -247,14 +255,14 @@ class StepFunctions:
         first = not any(training for training, _ in self._graphs)  # a short last batch comes too seldom to pay
         return 0 if first and self._ahead > pays else None
 
-    def _compile(self, graph: _Graph, batch: Batch) -> None:
-        assert graph.recording is not None
-        graph.compile_at, recording, graph.recording = None, graph.recording, None
+    def _compile(self, graph: Recording, batch: Batch) -> None:
+        assert graph.graph is not None
+        graph.compile_at, to_compile, graph.graph = None, graph.graph, None
         inputs = [*graph.state.tensors(), *batch.tensors]
         reason = can_compile(inputs[0].device)
         if reason is None:
             try:
-                graph.function, graph.compiled = compiled(recording, inputs), True
+                graph.function, graph.compiled = compiled(to_compile, inputs), True
                 return
             except CannotRecord as error:
                 reason = str(error)
@@ -265,7 +273,9 @@ class StepFunctions:
     def describe(self) -> list[str]:
         """Returns what is done, line by line."""
         name = self.model.name
-        why = self._refused or (self.threshold.reason() if self._stock else None)
+        why = self._refused
+        if self._stock and not self._graphs:
+            why = why or self.allowance.reason(training=True)
         if why is not None:
             return [f"{name}: Keras' own step, because {why}"]
         lines = [] if self._not_compiled is None else [f"{name}: not compiled, because {self._not_compiled}"]
@@ -280,21 +290,7 @@ class StepFunctions:
         if self._replays is not None and self._replays.refused:
             lines.append(f"  no CUDA graph: {self._replays.refused}")
         for (training, _), graph in self._graphs.items():
-            kind, size = "training" if training else "evaluation", graph.work
-            state = "compiled" if graph.compiled else "recorded"
-            if graph.compile_at is not None:
-                state += f", to be compiled after {graph.compile_at} steps"
-            lines.append(f"  {kind}: {size.operations} operations, {size.flops / 1e9:.3g} GFLOP a batch, {state}")
+            lines.append(f"  {'training' if training else 'evaluation'}: {graph}")
+        for training, why in self._left.items():
+            lines.append(f"  other {'training' if training else 'evaluation'} batches: Keras' own step, because {why}")
         return lines
-
-
-@dataclass
-class _Graph:
-    state: State
-    function: Any
-    names: list[str]
-    work: Work
-    compile_at: int | None
-    recording: torch.fx.GraphModule | None  # what is compiled, once that pays
-    compiled: bool = False
-    calls: int = 0

@@ -14,38 +14,51 @@ pytestmark = only_torch
 X, Y = features()  # 24 rows: one step each with batches of 1
 
 
+def recordings(model):
+    """How many kinds of training batches and of evaluation batches were recorded."""
+    lines = explain(model).splitlines()
+    return tuple(sum(line.startswith(f"  {kind}: ") for line in lines) for kind in ("training", "evaluation"))
+
+
 def steps(epochs: int, **options):
     return fit(X, Y, batch_size=1, epochs=epochs, **options)
 
 
 def test_a_short_fit_is_that_of_keras_to_the_last_bit():
     make = lambda: perceptron(metrics=["accuracy"])  # noqa: E731
-    plain, expected, _ = trained(make, steps(4, validation_data=(X, Y)))
-    fast, found, causes = trained(make, steps(4, validation_data=(X, Y)), mode="auto")
+    plain, expected, _ = trained(make, steps(5, validation_data=(X, Y)))
+    fast, found, causes = trained(make, steps(5, validation_data=(X, Y)), mode="auto")
     assert causes == [] and execution(fast) == "keras"
-    assert explain(fast).endswith("Keras' own step, because it has 96 steps ahead; from 100 on recording pays")
+    assert explain(fast).endswith("because it has 120 steps ahead, and every recording needs 125 to pay")
     for a, b in zip(values(fast), values(plain), strict=True):
         np.testing.assert_array_equal(a, b)
     for name, curve in expected.items():
         np.testing.assert_array_equal(found[name], curve)
 
 
-def test_a_fit_of_a_hundred_steps_is_recorded():
-    model = accelerate(perceptron())
-    fit(X[:20], Y[:20], batch_size=1, epochs=5)(model)
-    assert execution(model) == "recorded"
+def test_a_fit_records_as_many_kinds_of_batches_as_its_steps_pay_for():
+    expected = {124: (0, 0), 125: (1, 0), 249: (1, 0), 250: (1, 1), 375: (2, 1), 500: (2, 2)}
+    for count, kinds in expected.items():
+        model = accelerate(perceptron())
+        x, y = np.repeat(X[:1], count * 2 - 1, 0), np.repeat(Y[:1], count * 2 - 1, 0)  # two a step, the last one short
+        fit(x, y, batch_size=2, epochs=1, validation_data=(X[:3], Y[:3]))(model)
+        assert recordings(model) == kinds, count
+        assert execution(model) == ("recorded" if kinds[0] else "keras")
+    model.train_on_batch(X, Y)  # a kind that did not come before
+    assert recordings(model) == kinds and "other training batches: Keras' own step, because it is not" in explain(model)
+    fit(x, y, batch_size=2, epochs=1)(model)
     model.train_on_batch(X, Y)
-    assert execution(model) == "recorded"
+    assert recordings(model) == (3, 2)
 
 
 def test_short_fits_are_recorded_once_there_were_many():
     model = accelerate(perceptron())
-    for before in (0, 96, 192):
+    for before in range(0, 700, 120):
         assert execution(model) == "keras", before
-        steps(4)(model)
+        steps(5)(model)
     assert execution(model) == "recorded"
     model.compile(model.optimizer, model.loss)
-    steps(4)(model)
+    steps(5)(model)
     assert execution(model) == "keras"
 
 
@@ -63,10 +76,19 @@ def test_where_the_number_of_steps_is_not_known(call):
         else:
             model.fit((batch for batch in [(X, Y)] * count), shuffle=False, verbose=0)
 
-    taken(199)
+    taken(699)
     assert execution(model) == "keras" and "not known" in explain(model)
     taken(2)
     assert execution(model) == "recorded"
+
+
+def test_a_model_that_is_only_evaluated_is_recorded_after_two_turns():
+    model = accelerate(perceptron())
+    x, y = np.repeat(X[:1], 1401, 0), np.repeat(Y[:1], 1401, 0)
+    model.evaluate(x[:1400], y[:1400], batch_size=1, verbose=0)
+    assert recordings(model) == (0, 0)
+    model.evaluate(x[:1], y[:1], batch_size=1, verbose=0)
+    assert recordings(model) == (0, 1)
 
 
 def test_what_follows_a_fit_is_not_taken_for_it():
@@ -89,19 +111,22 @@ def test_a_history_of_the_users_own():
 
 
 def test_steps_that_are_given_decide_alone():
-    short, long = accelerate(perceptron(), steps=99), accelerate(perceptron(), steps=100)
+    short, long = accelerate(perceptron(), steps=399), accelerate(perceptron(), steps=400)
     for model in (short, long):
-        steps(10, validation_data=(X, Y))(model)
-    assert (execution(short), execution(long)) == ("keras", "recorded")
+        fit(X, Y, batch_size=5, epochs=2, validation_data=(X, Y))(model)
+    assert (recordings(short), recordings(long)) == ((0, 0), (2, 2))
+    assert "fewer than 400 steps" in explain(short)
+    steps(40)(short)
+    assert recordings(short) == (0, 0)
 
 
 def test_no_warning_about_what_is_not_tried():
     model = accelerate(perceptron(optimizer=keras.optimizers.RMSprop()))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        steps(4)(model)
-    with pytest.warns(UserWarning, match="RMSprop"):
         steps(5)(model)
+    with pytest.warns(UserWarning, match="RMSprop"):
+        steps(6)(model)
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
@@ -109,7 +134,7 @@ def test_no_warning_about_what_is_not_tried():
 def test_a_training_that_is_recorded_on_its_way_is_that_of_keras(steps_per_execution):
     def batches():
         generator = np.random.default_rng(0)
-        for _ in range(250):
+        for _ in range(750):
             yield generator.normal(size=(4, 6)).astype("float32"), generator.integers(0, 3, 4)
 
     def make(count=1):
@@ -149,5 +174,5 @@ def test_an_evaluation_with_a_history_is_no_training():
 def test_a_step_that_a_callback_takes_changes_nothing_about_the_fit():
     model = accelerate(perceptron())
     first = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: model.train_on_batch(X, Y))
-    steps(5, callbacks=[first])(model)
+    steps(6, callbacks=[first])(model)
     assert execution(model) == "recorded"
