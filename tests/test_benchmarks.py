@@ -17,7 +17,7 @@ if keras.backend.backend() != "torch":
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import gpu_table, table, throughput
+from benchmarks import gpu_table, short, table, throughput
 from benchmarks.compare import alternate, ratio
 from benchmarks.fast import RECIPES, network
 from benchmarks.twins import CASES, parameters
@@ -168,6 +168,7 @@ def test_the_gpu_tables_name_what_was_not_there():
     [
         ("throughput", ROOT / "results" / "benchmarks" / "cpu.json", table.render),
         ("throughput of an Intel Xeon", ROOT / "results" / "benchmarks" / "cpu-xeon.json", table.render),
+        ("short trainings", ROOT / "results" / "benchmarks" / "short.json", short.render),
         ("gpu", ROOT / "results" / "gpu" / "gpu.json", gpu_table.render),
     ],
 )
@@ -188,6 +189,18 @@ def run(module, *arguments, **settings):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+def test_short_trainings_are_timed_side_by_side(tmp_path):
+    path = tmp_path / "out.json"
+    shown = run("benchmarks.short", "--smoke", "--json", path)
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["smoke"] and [len(row["ratios"]) for row in result["rows"]] == [1, 1]
+    assert result["rows"][0]["training"] == "`fit`, 124 steps" and min(result["rows"][0]["ratios"]) > 0
+    assert short.render({**result, "rows": [{**result["rows"][0], "ratios": [0.5, 1.25, 1.0]}]}).splitlines()[2] == (
+        "| `fit`, 124 steps | **1.00** (0.50 to 1.25) |"
+    )
+    assert "not a measurement" in shown
 
 
 def measured_row(name, case, data, settings, **_):
