@@ -1,6 +1,6 @@
 """Do short trainings take longer with `kmodels.accelerate` than with Keras alone? At the lengths where it is closest.
 
-python -m benchmarks.short --json results/benchmarks/short.json --table benchmarks/README.md   # three minutes
+python -m benchmarks.short --json results/benchmarks/short.json --table benchmarks/README.md   # eight minutes
 """
 
 from __future__ import annotations
