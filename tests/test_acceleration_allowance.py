@@ -29,26 +29,89 @@ def test_a_short_fit_is_that_of_keras_to_the_last_bit():
     plain, expected, _ = trained(make, steps(5, validation_data=(X, Y)))
     fast, found, causes = trained(make, steps(5, validation_data=(X, Y)), mode="auto")
     assert causes == [] and execution(fast) == "keras"
-    assert explain(fast).endswith("because it has 120 steps ahead, and every recording needs 125 to pay")
+    assert explain(fast).endswith(
+        "because fewer than 125 more of these batches are to be expected, so that recording does not pay"
+    )
     for a, b in zip(values(fast), values(plain), strict=True):
         np.testing.assert_array_equal(a, b)
     for name, curve in expected.items():
         np.testing.assert_array_equal(found[name], curve)
 
 
-def test_a_fit_records_as_many_kinds_of_batches_as_its_steps_pay_for():
-    expected = {124: (0, 0), 125: (1, 0), 249: (1, 0), 250: (1, 1), 375: (2, 1), 500: (2, 2)}
-    for count, kinds in expected.items():
+@pytest.mark.parametrize(
+    ("epochs", "whole", "held", "kinds"),
+    [
+        (1, 124, 3, (0, 0)),
+        (1, 125, 3, (1, 0)),
+        (25, 6, 3, (1, 0)),  # 25 short ones and 50 of validation do not come often enough
+        (24, 5, 3, (0, 0)),  # 120 whole ones
+        (42, 4, 13, (1, 1)),  # six whole validation batches an epoch
+        (300, 1, 1, (2, 1)),  # every second batch is short
+    ],
+)
+def test_a_fit_records_the_kinds_of_batches_that_come_often_enough(epochs, whole, held, kinds):
+    model = accelerate(perceptron())
+    x, y = np.repeat(X[:1], 2 * whole + 1, 0), np.repeat(Y[:1], 2 * whole + 1, 0)  # two a step, and one in the last
+    fit(x, y, batch_size=2, epochs=epochs, validation_data=(X[:held], Y[:held]))(model)
+    assert recordings(model) == kinds
+    assert execution(model) == ("recorded" if kinds[0] else "keras")
+
+
+def test_ever_new_shapes_are_recorded_once_at_most():
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 400
+
+        def __getitem__(self, index):
+            return X[: 1 + index % 20], Y[: 1 + index % 20]  # 20 times each
+
+    model = accelerate(perceptron())
+    model.fit(Batches(), shuffle=False, verbose=0)
+    assert recordings(model) == (1, 0)
+    assert "other training batches: Keras' own step, because fewer than 125 more" in explain(model)
+
+
+def test_a_second_fit_records_what_comes_in_it():
+    model = accelerate(perceptron())
+    steps(10)(model)
+    fit(X, Y, batch_size=2, epochs=20)(model)  # another size
+    assert recordings(model) == (2, 0) and "other" not in explain(model)
+    model.compile(model.optimizer, model.loss)
+    steps(10)(model)
+    assert recordings(model) == (1, 0)
+
+
+def test_what_a_fit_has_thrown_away_is_recorded_again_where_enough_is_ahead(tmp_path):
+    for at, kinds in ((20, (0, 0)), (150, (1, 0))):  # of 240 or, later, of 360 steps
         model = accelerate(perceptron())
-        x, y = np.repeat(X[:1], count * 2 - 1, 0), np.repeat(Y[:1], count * 2 - 1, 0)  # two a step, the last one short
-        fit(x, y, batch_size=2, epochs=1, validation_data=(X[:3], Y[:3]))(model)
-        assert recordings(model) == kinds, count
-        assert execution(model) == ("recorded" if kinds[0] else "keras")
-    model.train_on_batch(X, Y)  # a kind that did not come before
-    assert recordings(model) == kinds and "other training batches: Keras' own step, because it is not" in explain(model)
-    fit(x, y, batch_size=2, epochs=1)(model)
-    model.train_on_batch(X, Y)
-    assert recordings(model) == (3, 2)
+        count = []
+
+        def change(batch, logs, at=at, model=model, count=count):
+            count.append(batch)
+            if len(count) == at:
+                model.layers[1].note = at
+
+        steps(10 if at == 20 else 15, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=change)])(model)
+        assert recordings(model) == kinds, at
+    model.save_weights(tmp_path / "a.weights.h5")
+    model.load_weights(tmp_path / "a.weights.h5")  # which changes layers, too
+    steps(10)(model)
+    assert recordings(model) == (1, 0)
+
+
+def test_a_value_that_changes_every_few_steps_is_not_recorded_again_and_again():
+    model = accelerate(perceptron())
+    count = []
+
+    def change(batch, logs):
+        count.append(batch)
+        if len(count) % 30 == 0:
+            model.layers[1].note = len(count)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        steps(25, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=change)])(model)
+    assert recordings(model) == (0, 0)
 
 
 def test_short_fits_are_recorded_once_there_were_many():
@@ -79,16 +142,7 @@ def test_where_the_number_of_steps_is_not_known(call):
     taken(699)
     assert execution(model) == "keras" and "not known" in explain(model)
     taken(2)
-    assert execution(model) == "recorded"
-
-
-def test_a_model_that_is_only_evaluated_is_recorded_after_two_turns():
-    model = accelerate(perceptron())
-    x, y = np.repeat(X[:1], 1401, 0), np.repeat(Y[:1], 1401, 0)
-    model.evaluate(x[:1400], y[:1400], batch_size=1, verbose=0)
-    assert recordings(model) == (0, 0)
-    model.evaluate(x[:1], y[:1], batch_size=1, verbose=0)
-    assert recordings(model) == (0, 1)
+    assert recordings(model) == ((0, 1) if call == "evaluate" else (1, 0))
 
 
 def test_what_follows_a_fit_is_not_taken_for_it():
@@ -98,14 +152,14 @@ def test_what_follows_a_fit_is_not_taken_for_it():
     model.train_on_batch(X, Y)
     assert "not known" in explain(model)
     steps(2)(model)
-    assert "48 steps ahead" in explain(model)
+    assert "fewer than 125" in explain(model)
     model.train_on_batch(X, Y)
     assert "not known" in explain(model)
 
 
 def test_a_history_of_the_users_own():
     model, history = accelerate(perceptron()), keras.callbacks.History()
-    for known in ("48 steps ahead", "not known"):  # Keras makes none, so the second call looks like none
+    for known in ("fewer than 125", "not known"):  # Keras makes none, so the second call looks like none
         steps(2, callbacks=[history])(model)
         assert known in explain(model)
 
@@ -171,8 +225,11 @@ def test_an_evaluation_with_a_history_is_no_training():
     assert "not known" in explain(model)
 
 
-def test_a_step_that_a_callback_takes_changes_nothing_about_the_fit():
+def test_a_step_that_a_callback_takes_leaves_the_fit_what_it_was():
     model = accelerate(perceptron())
-    first = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: model.train_on_batch(X, Y))
-    steps(6, callbacks=[first])(model)
-    assert execution(model) == "recorded"
+
+    def on_epoch_end(epoch, logs):
+        model.train_on_batch(X, Y)
+
+    steps(6, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)])(model)
+    assert recordings(model) == (1, 0)

@@ -196,9 +196,9 @@ def test_short_trainings_are_timed_side_by_side(tmp_path):
     shown = run("benchmarks.short", "--smoke", "--json", path)
     result = json.loads(path.read_text(encoding="utf-8"))
     assert result["smoke"] and [len(row["ratios"]) for row in result["rows"]] == [1, 1]
-    assert result["rows"][0]["training"] == "`fit`, 124 steps" and min(result["rows"][0]["ratios"]) > 0
+    assert result["rows"][0]["training"] == "`fit`, 125 steps" and min(result["rows"][0]["ratios"]) > 0
     assert short.render({**result, "rows": [{**result["rows"][0], "ratios": [0.5, 1.25, 1.0]}]}).splitlines()[2] == (
-        "| `fit`, 124 steps | **1.00** (0.50 to 1.25) |"
+        "| `fit`, 125 steps | **1.00** (0.50 to 1.25) |"
     )
     assert "not a measurement" in shown
 

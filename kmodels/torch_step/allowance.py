@@ -1,21 +1,20 @@
-"""How many recordings are worth their time: in a training of a few steps none, as they take longer than they save."""
+"""Which kinds of batches are worth a recording: those that come often enough to make up for the time it takes."""
 
 from __future__ import annotations
 
-import math
-
-from kmodels.plural import counted
+from collections import Counter
+from collections.abc import Hashable
 
 __all__ = ["Allowance"]
 
 # Steps after which a recording has saved what it costs, in a network of one dense layer; every other needs fewer.
-_AHEAD = 125  # still to come, for each recording
-_ALL = 400  # still to come, for those of whole and short last batches, of training and evaluation
+_AHEAD = 125  # of its kind, still to come
+_ALL = 400  # of training, still to come, for whole and short last batches of training and evaluation
 _TAKEN = 700  # already taken, for each recording: even if none comes it adds a tenth at most to their time
 
 
 class Allowance:
-    """Counts steps, and the recordings that they are worth: of training steps half, rounded up, of evaluation the rest.
+    """Counts steps, and foretells how often a kind of batches is still going to come.
 
     Args:
         limited: False to record whatever comes.
@@ -24,43 +23,77 @@ class Allowance:
 
     Example:
         >>> allowance = Allowance(True, None)
-        >>> allowance.expect(200)
-        >>> allowance.reason(training=True) is None, allowance.reason(training=False)
-        (True, 'it has 200 steps ahead, and every recording needs 125 to pay')
+        >>> allowance.expect(epochs=10, steps=20)
+        >>> allowance.reason("whole", training=True) is None
+        True
     """
 
     def __init__(self, limited: bool, ahead: int | None) -> None:
-        self._limited, self._ahead = limited, ahead
+        self._limited, self._given = limited, ahead
         self.reset()
 
     def reset(self) -> None:
         """Begins anew, as the model does after `compile`."""
-        self._taken, self._worth, self._coming = 0, 0.0, self._ahead
-        self._made = {True: 0, False: 0}
-        if not self._limited or (self._ahead is not None and self._ahead >= _ALL):
-            self._worth = math.inf
+        self._taken = self._unforeseen = 0
+        self.expect(None, None)
 
-    def expect(self, steps: int | None) -> None:
-        """Hears of a call that is going to take so many training steps; None where that is not known."""
-        if self._ahead is None:
-            self._coming = steps
-            self._worth += 0 if steps is None else steps // _AHEAD
+    def expect(self, epochs: int | None, steps: int | None) -> None:
+        """Hears of a call that trains so many epochs of so many steps; None where that is not known."""
+        self._coming = epochs * steps if epochs is not None and steps is not None else None
+        self._short = 0 if epochs is None or steps == 1 else epochs  # batches: the last of an epoch may be another kind
+        self._here = self._made_at = 0
+        self._in_vain = False
+        self._seen: Counter[Hashable] = Counter()
 
-    def note(self, steps: int = 1) -> None:
-        """Counts steps that were taken, of training or evaluation, by Keras or recorded."""
+    def note(self, kind: Hashable, *, training: bool, steps: int = 1) -> None:
+        """Counts steps that are being taken, by Keras or recorded."""
         self._taken += steps
+        self._here += steps if training else 0
+        self._seen[kind] += steps
 
-    def spend(self, *, training: bool) -> None:
-        """Counts one recording that was made."""
-        self._made[training] += 1
+    def changed(self) -> None:
+        """Hears that the recordings had to be thrown away; what happens to new ones may happen again in this call."""
+        if 0 < self._here < self._made_at + _AHEAD:  # not what was done between two calls
+            self._in_vain = True
 
-    def reason(self, *, training: bool) -> str | None:
-        """Returns why a further kind of batches is not recorded now; None where it is worth it."""
-        worth = self._worth if self._ahead is not None else max(self._worth, self._taken // _TAKEN)
-        if 2 * (self._made[training] + 1) <= worth + training:
+    def spend(self, kind: Hashable, *, training: bool) -> None:
+        """Hears that a recording is made."""
+        self._unforeseen += self._future(kind, training) < _AHEAD
+        self._made_at = self._here
+
+    def closed(self, *, training: bool) -> bool:
+        """Returns whether no kind at all is worth it now, so that there is no need to look at the batch."""
+        if not self._limited or self._given is not None or self._earned():
+            return self.reason(None, training=training) is not None
+        if self._coming is None or self._in_vain:
+            return True
+        return self._coming - self._here < _AHEAD if training else not 0 < self._here < self._coming
+
+    def reason(self, kind: Hashable, *, training: bool) -> str | None:
+        """Returns why batches of a kind are not recorded now; None where it is worth it.
+
+        Args:
+            kind: of the batch that comes now, as `note` is told of it afterwards.
+            training: whether it is a training step.
+        """
+        if self._given is not None and self._limited:
+            return None if self._given >= _ALL else f"fewer than {_ALL} steps are ahead, so that no recording pays"
+        if not self._limited or self._earned() or self._future(kind, training) >= _AHEAD:
             return None
-        if self._ahead is not None:
-            return f"it has fewer than {_ALL} steps ahead, so that recording does not pay"
         if self._coming is None:
-            return f"it is not known how many steps it has ahead; every {_TAKEN} one recording is made"
-        return f"it has {counted(self._coming, 'step')} ahead, and every recording needs {_AHEAD} to pay"
+            return f"it is not known how many more come; one kind of batches is recorded every {_TAKEN} steps"
+        return f"fewer than {_AHEAD} more of these batches are to be expected, so that recording does not pay"
+
+    def _earned(self) -> bool:
+        """Whether the steps taken so far make one more recording a tenth of their time at most."""
+        return self._taken // _TAKEN > self._unforeseen
+
+    def _future(self, kind: Hashable, training: bool) -> int:
+        """How many batches of a kind are still to come, by how many came; of the first one by what `fit` says."""
+        if self._coming is None or self._in_vain:
+            return 0
+        left = self._coming - self._here
+        future = self._seen[kind] * left // self._here if self._here else left * training
+        if training:
+            future = min(future, left - self._short)
+        return future

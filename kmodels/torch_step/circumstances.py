@@ -9,7 +9,38 @@ import keras
 from kmodels.torch_step.python_state import PythonState
 from kmodels.torch_step.recorder import CannotRecord
 
-__all__ = ["Circumstances", "require_recordable"]
+__all__ = ["Changes", "Circumstances", "require_recordable"]
+
+_HASTY_STEPS = 20  # changes sooner after one another than this, so often in a row, are not worth recording anew
+_OFTEN = 4
+
+
+class Changes:
+    """Counts how often the circumstances changed.
+
+    Attributes:
+        count: how often.
+        last: what changed last, in words.
+    """
+
+    def __init__(self) -> None:
+        self.count, self.last = 0, ""
+        self._steps = self._hasty = 0
+
+    @property
+    def hasty(self) -> bool:
+        """Whether they changed again and again within a few steps."""
+        return self._hasty >= _OFTEN
+
+    def step(self, count: int = 1) -> None:
+        """Counts steps that are taken."""
+        self._steps += count
+
+    def happened(self, changed: str) -> None:
+        """Counts one change since the last step."""
+        self.count, self.last = self.count + 1, changed
+        self._hasty = self._hasty + 1 if self._steps < _HASTY_STEPS else 0
+        self._steps = 0
 
 
 class Circumstances:

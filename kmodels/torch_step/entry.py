@@ -42,21 +42,20 @@ class Entry:
     def _train(self, force: bool = False) -> None:
         if self._model.train_function is None or force:
             self._functions.reset()
-        self._functions.allowance.expect(self._coming())
+        self._functions.expect(*self._coming())
         if not self._given_away("make_train_function", force):
             self._model.train_function = self._functions.train
 
-    def _coming(self) -> int | None:
-        """Training steps of the `fit` that asks; None where it does not know them, or something else asks.
+    def _coming(self) -> tuple[int | None, int | None]:
+        """Epochs of the `fit` that asks, and steps of each; None where it does not know, or something else asks.
 
         An `initial_epoch` is not seen here, so that there may be fewer.
         """
         before, self._history = self._history, _history(self._model)
         if self._history is None or self._history is before:  # `fit` would just have made a new one
-            return None
+            return None, None
         params = self._history.params or {}
-        epochs, steps = params.get("epochs"), params.get("steps")
-        return epochs * steps if epochs is not None and steps is not None else None
+        return params.get("epochs"), params.get("steps")
 
     def _test(self, force: bool = False) -> None:
         self._history = _history(self._model)

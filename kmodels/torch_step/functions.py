@@ -13,25 +13,20 @@ from keras import tree
 
 from kmodels.torch_step.allowance import Allowance
 from kmodels.torch_step.batch import Batch, batch_of, prepared
-from kmodels.torch_step.circumstances import Circumstances, require_recordable
+from kmodels.torch_step.circumstances import Changes, Circumstances, require_recordable
 from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.keras_internals import build_variables, private_names, stock_function
 from kmodels.torch_step.memory_format import arrange_kernels
-from kmodels.torch_step.memory_plan import with_memory_plan
 from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_rule
-from kmodels.torch_step.penalties import plain_factors
-from kmodels.torch_step.python_state import PythonState
-from kmodels.torch_step.recorder import CannotRecord, recorded
-from kmodels.torch_step.recording import Recording
+from kmodels.torch_step.recorder import CannotRecord
+from kmodels.torch_step.recording import Recording, described, record_evaluation, record_training
 from kmodels.torch_step.resident import ResidentBatches
-from kmodels.torch_step.step import State, evaluation_step, training_step
-from kmodels.torch_step.work import Work, steps_until_compiling_pays, work_of
+from kmodels.torch_step.step import State
+from kmodels.torch_step.work import Work, steps_until_compiling_pays
 
 __all__ = ["StepFunctions"]
 
-_HASTY_STEPS = 20  # changes sooner after one another than this, so often in a row, are not worth recording anew
-_OFTEN = 4
 _COMPILED_ANEW = 1  # a value that changes more often than this would have the compiler run for it every time
 _KINDS_OF_BATCHES = 32  # each has a recording of its own, which takes time and memory
 
@@ -53,7 +48,7 @@ class StepFunctions:
     ) -> None:
         self.model, self._mode, self._ahead, self._kernels = model, mode, steps, kernels
         self._replays = replays
-        self.allowance = Allowance(mode == "auto", steps)
+        self._allowance = Allowance(mode == "auto", steps)
         self.reset()
 
     def reset(self) -> None:
@@ -65,10 +60,9 @@ class StepFunctions:
         self._rule: UpdateRule | None = None
         self._arranged = False
         self._refused: str | None = None
-        self.allowance.reset()
+        self._allowance.reset()
         self._around: Circumstances | None = None
-        self._steps = self._hasty = self._changes = 0
-        self._changed = ""
+        self._changes = Changes()
         self._first_bad: torch.Tensor | None = None
 
     @property
@@ -81,7 +75,7 @@ class StepFunctions:
     def execution(self) -> str:
         """How training steps are taken: `keras`, `recorded` or `compiled`."""
         training = [graph for (kind, _), graph in self._graphs.items() if kind]
-        if self._refused is not None or not (training or self.allowance.reason(training=True) is None):
+        if self._refused is not None or not (training or self._allowance.reason(None, training=True) is None):
             return "keras"
         return "compiled" if any(graph.compiled for graph in training) else "recorded"
 
@@ -111,12 +105,15 @@ class StepFunctions:
         ready = graph is not None and graph.compile_at is None
         if graph is None or not (alike and ready) or self._replays.refused:
             return None
-        self._steps += len(found)
-        self.allowance.note(len(found))
         tensors = [batch.tensors for batch in found]
-        key = key, *map(id, found[0].tensors[: found[0].resident])  # each array has its own capture, which writes to it
-        values = self._replays.take(key, graph.function, graph.state.tensors(), tensors, found[0].resident)
-        return None if values is None else dict(zip(graph.names, values, strict=True))
+        arrays = found[0].tensors[: found[0].resident]
+        capture = key, *map(id, arrays)  # each array has its own capture, which writes to it
+        values = self._replays.take(capture, graph.function, graph.state.tensors(), tensors, len(arrays))
+        if values is None:
+            return None
+        self._changes.step(len(found))
+        self._allowance.note(key, training=True, steps=len(found))
+        return dict(zip(graph.names, values, strict=True))
 
     def test(self, batches: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Takes one evaluation step a batch."""
@@ -133,6 +130,11 @@ class StepFunctions:
         outputs = [self._keras(batch, "predict") for batch in found]
         return outputs[0] if len(outputs) == 1 else tree.map_structure(lambda *parts: torch.cat(parts), *outputs)
 
+    def expect(self, epochs: int | None, steps: int | None) -> None:
+        """Hears of a call that trains so many epochs of so many steps; None where that is not known."""
+        self._allowance.expect(epochs, steps)
+        self._left.clear()
+
     def build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Makes the variables of metrics and optimizer for what `fit` is going to iterate over."""
         feed = getattr(iterator, "data_adapter", None)
@@ -141,13 +143,13 @@ class StepFunctions:
         build_variables(self.model, iterator, data_batch)
 
     def _step(self, given: Any, *, training: bool) -> dict[str, torch.Tensor]:
+        self._changes.step()
         logs = None
-        if self._refused is None and (self._graphs or self.allowance.reason(training=training) is None):
+        if self._refused is None:
             try:
                 logs = self._fast(given, training=training)
             except (CannotRecord, Unsupported) as error:
                 self.refuse(str(error))
-        self.allowance.note()
         return self._keras(given, "train" if training else "test") if logs is None else logs
 
     def _keras(self, given: Any, kind: str) -> Any:
@@ -166,38 +168,54 @@ class StepFunctions:
 
     def _fast(self, given: Any, *, training: bool) -> dict[str, torch.Tensor] | None:
         """One recorded step; None where such a batch is not recorded."""
-        batch = batch_of(given)
+        if self._around is None:  # the first step, or something changed
+            self._graphs.clear()
+        batch, key = None, None
+        if self._graphs or not self._allowance.closed(training=training):
+            batch, key = self._read(given, training=training)
+        graph = self._graphs.get(key)
+        why = None if graph is not None else self._allowance.reason(key, training=training)
+        if why is not None:
+            self._left[training] = why
+            self._allowance.note(key, training=training)
+            return None
+        if batch is None:
+            batch = batch_of(given)
+            key = self._key(batch, training=training)
         if self._around is None:
             with private_names():
                 self._look_again()
-        key = self._key(batch, training=training)
-        graph = self._graphs.get(key)
         if graph is None:
-            if (why := self.allowance.reason(training=training)) is not None:
-                self._left[training] = why
-                return None
             if len(self._graphs) >= _KINDS_OF_BATCHES:
                 raise CannotRecord(f"batches of more than {_KINDS_OF_BATCHES} shapes or types came")
+            self._allowance.spend(key, training=training)
+            self._left.pop(training, None)
             with private_names():
                 graph = self._graphs[key] = self._record(batch, training=training)
-            self.allowance.spend(training=training)
+        self._allowance.note(key, training=training)
         if graph.compile_at is not None and graph.calls >= graph.compile_at:
             self._compile(graph, batch)
         graph.calls += 1
-        self._steps += 1
         with torch.no_grad():
             values = graph.function(*graph.state.tensors(), *batch.tensors)
         return dict(zip(graph.names, values, strict=True))
+
+    def _read(self, given: Any, *, training: bool) -> tuple[Batch | None, Any]:
+        """A batch and its kind; neither where it is none that could be recorded."""
+        try:
+            batch = batch_of(given)
+            return batch, self._key(batch, training=training)
+        except CannotRecord:  # said if it was to be recorded
+            return None, None
 
     def _notice(self) -> None:
         """Forgets the recordings where something that they hold as it was has changed since."""
         if self._around is None or self._refused is not None or (changed := self._around.changed()) is None:
             return
         self._around = None
-        self._changed, self._changes = changed, self._changes + 1
-        self._hasty = self._hasty + 1 if self._steps < _HASTY_STEPS else 0
-        self._steps = 0
-        if self._hasty == _OFTEN:
+        self._allowance.changed()
+        self._changes.happened(changed)
+        if self._changes.hasty:
             self.refuse(f"{changed} changes again and again")
 
     def _key(self, batch: Batch, *, training: bool) -> tuple[Any, ...]:
@@ -222,30 +240,16 @@ class StepFunctions:
         self._around = Circumstances(self.model)
 
     def _record(self, batch: Batch, *, training: bool) -> Recording:
-        assert self._rule is not None
-        before = PythonState(self.model)
-        if training:
-            state = State(self.model, self._rule, self._first_bad)
-            step = training_step(self.model, state, self._rule, batch, self._kernels)
-        else:
-            state = State(self.model)
-            step = evaluation_step(self.model, state, batch, self._kernels)
-        try:
-            with plain_factors(self.model):
-                graph, names = recorded(step, [*state.tensors(), *batch.tensors])
-            if (touched := before.touched()) is not None:
-                raise CannotRecord(f"a step changes {touched}, which is no variable")
-        finally:
-            before.restore()  # as if it had not been traced
-            self.model._clear_losses()
-        work = work_of(graph)
-        compile_at = self._compile_at(work, state) if training else None
-        to_compile = None if compile_at is None else graph
-        return Recording(state, with_memory_plan(graph), names, work, compile_at, to_compile)
+        assert self._rule is not None and self._first_bad is not None
+        if not training:
+            return record_evaluation(self.model, batch, kernels=self._kernels)
+        recording = record_training(self.model, batch, self._rule, self._first_bad, kernels=self._kernels)
+        recording.compile_at = self._compile_at(recording.work, recording.state)
+        return recording
 
     def _compile_at(self, work: Work, state: State) -> int | None:
         """Number of steps before a graph is compiled; None for never."""
-        if self._changes > _COMPILED_ANEW:
+        if self._changes.count > _COMPILED_ANEW:
             return None
         if self._mode != "auto":
             return 0 if self._mode == "compile" else None
@@ -256,13 +260,12 @@ class StepFunctions:
         return 0 if first and self._ahead > pays else None
 
     def _compile(self, graph: Recording, batch: Batch) -> None:
-        assert graph.graph is not None
-        graph.compile_at, to_compile, graph.graph = None, graph.graph, None
+        graph.compile_at = None
         inputs = [*graph.state.tensors(), *batch.tensors]
         reason = can_compile(inputs[0].device)
         if reason is None:
             try:
-                graph.function, graph.compiled = compiled(to_compile, inputs), True
+                graph.function, graph.compiled = compiled(graph.graph, inputs), True
                 return
             except CannotRecord as error:
                 reason = str(error)
@@ -274,13 +277,15 @@ class StepFunctions:
         """Returns what is done, line by line."""
         name = self.model.name
         why = self._refused
-        if self._stock and not self._graphs:
-            why = why or self.allowance.reason(training=True)
+        if not self._graphs:
+            why = why or self._left.get(True) or self._left.get(False)
         if why is not None:
             return [f"{name}: Keras' own step, because {why}"]
         lines = [] if self._not_compiled is None else [f"{name}: not compiled, because {self._not_compiled}"]
-        if self._changes > _COMPILED_ANEW and self._mode != "record":
-            lines.append(f"  recorded anew {self._changes} times, so not compiled any more: {self._changed} changed")
+        if self._changes.count > _COMPILED_ANEW and self._mode != "record":
+            lines.append(
+                f"  recorded anew {self._changes.count} times, so not compiled any more: {self._changes.last} changed"
+            )
         if not self._graphs:
             return [*lines, "nothing recorded yet"]
         how = "PyTorch's kernels" if self._kernels else "Keras' own operations"
@@ -289,8 +294,4 @@ class StepFunctions:
             lines.append("  steps of one execution replayed as a CUDA graph")
         if self._replays is not None and self._replays.refused:
             lines.append(f"  no CUDA graph: {self._replays.refused}")
-        for (training, _), graph in self._graphs.items():
-            lines.append(f"  {'training' if training else 'evaluation'}: {graph}")
-        for training, why in self._left.items():
-            lines.append(f"  other {'training' if training else 'evaluation'} batches: Keras' own step, because {why}")
-        return lines
+        return [*lines, *described([(training, graph) for (training, _), graph in self._graphs.items()], self._left)]
