@@ -63,7 +63,7 @@ TRAININGS = (
     Training(10, 25, whole=False),
     Training(40, 25, whole=False),
     Training(16, 25, whole=False, told=True),
-    Training(0, 710),
+    Training(0, 1010),
 )
 
 

@@ -35,7 +35,7 @@ def accelerate(
         mode: `record` never compiles, `compile` does at once, `auto` once it has paid: after as many steps as compiling
             costs, by the work counted in the recorded graph and never by a clock. Nor does `auto` record what would
             take longer than it saves: a kind of batch is recorded if 125 of it are to come, as far as `fit` can tell,
-            or after each 700 steps where nothing can; what is not recorded is Keras' own step.
+            or after each 1,000 steps where nothing can; what is not recorded is Keras' own step.
         steps: training steps that are ahead in all calls together, where they are known: `auto` then records from 400
             on and compiles, at once or never.
         exact: record Keras' own operations, so that the weights are those of Keras' step to the last bit; slower, and

@@ -116,7 +116,7 @@ def test_a_value_that_changes_every_few_steps_is_not_recorded_again_and_again():
 
 def test_short_fits_are_recorded_once_there_were_many():
     model = accelerate(perceptron())
-    for before in range(0, 700, 120):
+    for before in range(0, 1000, 120):
         assert execution(model) == "keras", before
         steps(5)(model)
     assert execution(model) == "recorded"
@@ -139,7 +139,7 @@ def test_where_the_number_of_steps_is_not_known(call):
         else:
             model.fit((batch for batch in [(X, Y)] * count), shuffle=False, verbose=0)
 
-    taken(699)
+    taken(999)
     assert execution(model) == "keras" and "not known" in explain(model)
     taken(2)
     assert recordings(model) == ((0, 1) if call == "evaluate" else (1, 0))
@@ -188,7 +188,7 @@ def test_no_warning_about_what_is_not_tried():
 def test_a_training_that_is_recorded_on_its_way_is_that_of_keras(steps_per_execution):
     def batches():
         generator = np.random.default_rng(0)
-        for _ in range(750):
+        for _ in range(1050):
             yield generator.normal(size=(4, 6)).astype("float32"), generator.integers(0, 3, 4)
 
     def make(count=1):

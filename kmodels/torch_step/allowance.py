@@ -10,7 +10,7 @@ __all__ = ["Allowance"]
 # Steps after which a recording has saved what it costs, in a network of one dense layer; every other needs fewer.
 _AHEAD = 125  # of its kind, still to come
 _ALL = 400  # of training, still to come, for whole and short last batches of training and evaluation
-_TAKEN = 700  # already taken, for each recording: even if none comes it adds a tenth at most to their time
+_TAKEN = 1000  # already taken, for each recording: even if none comes it adds a tenth at most to their time
 
 
 class Allowance:
