@@ -100,7 +100,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--seeds", type=positive, metavar="N", help="train seeds 0 to N-1 (quick: 1; report: what the script says)")
     add("--folds", type=positive, metavar="N", help="train only the first N folds of the split")
-    add("--only", metavar="TEXT", help="only experiments whose name, row or cell begins with TEXT")
+    add(
+        "--only", metavar="TEXT", help="only experiments whose name, row or cell begins with TEXT; a letter is a report"
+    )
     add("--dataset", choices=DATASETS, help="train on other images than the report did")
     add("--precision", choices=Precision.__args__, help="arithmetic of training")  # type: ignore[attr-defined]
     add("--pipeline", choices=PIPELINES, default="memory", help="how images are fed (default: memory)")

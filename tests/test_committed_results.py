@@ -73,14 +73,17 @@ def test_all_tracked_files_together_stay_below_20_megabytes():
 
 
 def test_weights_of_small_networks_are_committed():
-    """One run a cell keeps its weights; only a file above 1 MB may be known by its sha256 alone."""
+    """Of a cell that a row names; of others there is room for some."""
+    experiments = [experiment for script in SCRIPTS for experiment in script.experiments]
+    of_rows = {(experiment.name, row.cell) for experiment in experiments for row in experiment.rows}
     stored, held = read_results(ROOT / "results"), 0
     for path, run in stored.runs.items():
-        if run.weights is not None:
-            assert bool(run.weights.file) == (run.weights.size <= LARGEST), path
-            held += bool(run.weights.file)
-            assert not run.weights.file or len(read_weights(path.with_name(run.weights.file), run.weights)) > 3
-    assert held > 20
+        if run.weights is not None and run.weights.file:
+            held += (run.experiment, run.cell) in of_rows
+            assert len(read_weights(path.with_name(run.weights.file), run.weights)) > 3
+        elif run.weights is not None:
+            assert run.weights.size > LARGEST or (run.experiment, run.cell) not in of_rows, path
+    assert held > 15
 
 
 def test_kept_labels_are_those_that_the_keys_of_runs_are_about():

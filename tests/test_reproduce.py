@@ -129,6 +129,13 @@ def test_scripts_experiments_and_cells_can_be_chosen(experiments, instant, text)
     assert {one.experiment for one in instant} == {"A-two"}
 
 
+def test_a_letter_is_a_report(experiments, instant, capsys):
+    assert call(experiments, "--only", "h") == 2  # not the script `ablation_head`
+    assert "--only: expected the beginning of" in capsys.readouterr().err
+    assert call(experiments, "--only", "a") == 0
+    assert {one.experiment for one in instant} == {"A-one", "A-two"}
+
+
 def test_a_failure_costs_one_run_and_the_exit_status(experiments, instant, capsys):
     instant.append("fail")
     assert call(experiments) == 1

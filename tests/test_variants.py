@@ -24,6 +24,7 @@ def test_only_keeps_what_a_name_a_row_or_a_cell_begins_with():
     assert (by_cell.rows, by_cell.claims) == ([], [])
     assert len(narrowed(TINY, "dropout").claims) == 1
     assert narrowed(TINY, "nothing") is None
+    assert narrowed(TINY, "D") is None  # report D's, and no cell that begins so
 
 
 def test_a_repaired_cell_alone_can_be_chosen():

@@ -34,7 +34,11 @@ def parsed(folder: Path, argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--seeds", type=positive, metavar="N", help="train seeds 0 to N-1 (quick: 1; report: what each script says)")
     add("--folds", type=positive, metavar="N", help="train only the first N folds of a split")
-    add("--only", metavar="TEXT", help="only scripts, experiments, rows or cells that begin with TEXT")
+    add(
+        "--only",
+        metavar="TEXT",
+        help="only scripts, experiments, rows or cells that begin with TEXT; a letter is a report",
+    )
     add("--precision", choices=Precision.__args__, help="arithmetic of training")  # type: ignore[attr-defined]
     add("--pipeline", choices=PIPELINES, default="memory", help="how images are fed (default: memory)")
     add("--out", type=Path, metavar="DIR", help="results folder (default: results beside the scripts' folder)")

@@ -85,7 +85,7 @@ def _selected(scripts: Sequence[Script], asked: argparse.Namespace) -> Parts:
 
 def _named(script: str, experiment: Experiment, start: str) -> Experiment | None:
     wanted = start.casefold()
-    if script.startswith(wanted) or script.removeprefix("ablation_").startswith(wanted):
+    if len(wanted) > 1 and any(name.startswith(wanted) for name in (script, script.removeprefix("ablation_"))):
         return experiment
     return narrowed(experiment, start)
 

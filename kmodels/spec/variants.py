@@ -19,12 +19,14 @@ def narrowed(experiment: Experiment, start: str) -> Experiment | None:
     Args:
         experiment: what to choose from.
         start: the beginning of the experiment's name (then all cells stay), of a report row or of a cell; any case.
+            A single letter is a report's, and names no cell.
     """
     wanted = start.casefold()
     if experiment.name.casefold().startswith(wanted):
         return experiment
     named = {row.cell for row in experiment.rows if row.id.casefold().startswith(wanted)}
-    named |= {cell for cell in experiment.all_cells() if cell.casefold().startswith(wanted)}
+    if len(wanted) > 1:
+        named |= {cell for cell in experiment.all_cells() if cell.casefold().startswith(wanted)}
     if not named:
         return None
     cells = {name: changes for name, changes in experiment.cells.items() if name in named}
