@@ -9,7 +9,7 @@ import torch
 
 import kmodels
 from kmodels import optimizers
-from kmodels.torch_step import early_updates, functions
+from kmodels.torch_step import early_updates, recording
 from kmodels.torch_step.memory_plan import with_memory_plan
 from kmodels.torch_step.pytorch_rules import _adam
 from kmodels.torch_step.recorder import recorded
@@ -174,7 +174,7 @@ def test_a_rate_that_changes_keeps_no_update_at_the_end(rate, monkeypatch):
         planned.append(with_memory_plan(graph))
         return planned[-1]
 
-    monkeypatch.setattr(functions, "with_memory_plan", spy)
+    monkeypatch.setattr(recording, "with_memory_plan", spy)
     inputs = keras.Input((6,))
     model = keras.Model(inputs, keras.layers.Dense(4)(keras.layers.Dense(5, activation="tanh")(inputs)))
     model.compile(optimizers.Adam(rate), "mse")

@@ -139,10 +139,10 @@ def test_half_precision_trains_with_float32_weights_and_logits(digits, precision
     ("changes", "execution"),
     [
         ({}, "keras"),
-        ({"train_images": 200, "batch_size": 8}, "keras"),  # 50 steps
-        ({"train_images": 800, "batch_size": 8}, "recorded"),
-        ({"train_images": 800, "batch_size": 8, "precision": "mixed_bfloat16"}, "recorded"),
-        ({"train_images": 800, "batch_size": 8, "precision": "mixed_float16"}, "keras"),
+        ({"train_images": 398, "batch_size": 2}, "keras"),  # 398 steps
+        ({"train_images": 400, "batch_size": 2}, "recorded"),
+        ({"train_images": 400, "batch_size": 2, "precision": "mixed_bfloat16"}, "recorded"),
+        ({"train_images": 400, "batch_size": 2, "precision": "mixed_float16"}, "keras"),
     ],
 )
 def test_how_steps_are_taken_follows_from_the_recipe(digits, changes, execution):
