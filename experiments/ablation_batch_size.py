@@ -37,6 +37,9 @@ LENET = Experiment(
         Row("A-1.1", "LeNet_1: batch 256, lr 1e-3", measure="last_fold_test_accuracy"),
         Row("A-1.1", "LeNet_2: batch 128, lr 1e-3", measure="last_fold_test_accuracy"),
         Row("A-1.1", "LeNet_3: batch 128, lr 5e-4", measure="last_fold_test_accuracy"),
+        Row("A-1.1", "LeNet_1: batch 256, lr 1e-3", measure="test_accuracy"),
+        Row("A-1.1", "LeNet_2: batch 128, lr 1e-3", measure="test_accuracy"),
+        Row("A-1.1", "LeNet_3: batch 128, lr 5e-4", measure="test_accuracy"),
     ],
     claims=[
         Claim(

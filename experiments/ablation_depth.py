@@ -112,6 +112,21 @@ VGG = Experiment(
             measure="test_accuracy",
             order=["D: 16 layers", "B: 13 layers", "A: 11 layers"],
         ),
+        Claim(
+            text="B, after the VGG paper: 19 layers are no better than 16 (by 0.5 points)",
+            measure="test_accuracy",
+            no_better=["E: 19 layers", "D: 16 layers"],
+        ),
+        Claim(
+            text="B, after the VGG paper: 3x3 convolutions are better than 1x1 in the same places",
+            measure="test_accuracy",
+            best=["D: 16 layers", "C: 16 layers, three of 1x1"],
+        ),
+        Claim(
+            text="B, after the VGG paper: local response normalisation does not help (by 0.5 points)",
+            measure="test_accuracy",
+            no_better=["A-LRN: 11 layers", "A: 11 layers"],
+        ),
     ],
     assumptions=[*VGG16_B_ASSUMED, "The report offers all six and trains one; the others train as that one does."],
 )
@@ -159,6 +174,16 @@ RESNET_E = Experiment(
             margin=0.01,
         ),
         Claim(text="E: more layers take longer to train", measure="seconds", best=["18 layers", "26 layers"]),
+        Claim(
+            text="Repaired: of what the listing builds of 2-2-2-2 and 3-3-3-3, 34 layers are better than 26",
+            measure="test_accuracy",
+            best=["34 layers, as the listing builds of 3-3-3-3", "26 layers"],
+        ),
+        Claim(
+            text="Repaired: with logits too 26 layers are better than 18",
+            measure="test_accuracy",
+            best=["26 layers, logits", "18 layers, logits"],
+        ),
     ],
     assumptions=RESNET18_E_ASSUMED,
 )

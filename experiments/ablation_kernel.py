@@ -48,6 +48,10 @@ RESNET18 = Experiment(
             text="Repaired: it is the stride: at equal sizes stride 1 is better",
             best=["3x3, stride 1", "3x3, stride 2"],
         ),
+        Claim(
+            text="Repaired: with logits too the small stem kernel is better",
+            best=["3x3, stride 1, logits", "7x7, stride 2, logits"],
+        ),
     ],
     assumptions=RESNET18_E_ASSUMED,
 )

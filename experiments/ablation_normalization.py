@@ -81,6 +81,10 @@ RESNET18 = Experiment(
             text="Repaired: normalised by the training part's own deviation it is as accurate (within 0.5 points)",
             equal=["with, images normalised by the training part's own deviation", "with"],
         ),
+        Claim(
+            text="Repaired: with logits too batch normalisation in the stem helps",
+            best=["with, logits", "without, logits"],
+        ),
     ],
     assumptions=[
         *RESNET18_E_ASSUMED,

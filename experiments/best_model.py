@@ -92,6 +92,21 @@ LIMIT = Experiment(
             measure="test_accuracy",
             best=["18 layers, modern", "18 layers, restarts"],
         ),
+        Claim(
+            text="Ours: by the modern recipe too the deeper network is better",
+            measure="test_accuracy",
+            best=["26 layers, modern", "18 layers, modern"],
+        ),
+        Claim(
+            text="Repaired: with logits 60 epochs reach more",
+            measure="test_accuracy",
+            best=["18 layers, 60 epochs, logits", "18 layers, 60 epochs"],
+        ),
+        Claim(
+            text="Repaired: of what the listing builds of 2-2-2-2 and 3-3-3-3, 34 layers have the higher limit than 26",
+            measure="test_accuracy",
+            best=["34 layers, restarts, as the listing builds of 3-3-3-3", "26 layers, restarts"],
+        ),
     ],
     assumptions=[
         *RESNET18_E_ASSUMED,

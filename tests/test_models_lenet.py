@@ -39,3 +39,15 @@ def test_a_softmax_on_top_is_the_printed_network():
     model, twin = lenet((32, 32, 3), 10), draw_weights(twin_lenet(3, softmax=True), gain=16.0)
     copy_weights(model, twin)
     check_inference(keras.Sequential([model, keras.layers.Softmax()]), twin, images(2, (32, 32, 3)))
+
+
+def test_its_hidden_dense_layers_can_be_wider():
+    wide = lenet((32, 32, 1), 10, dense_units=(1200, 840))
+    convolutions = 25 * 6 + 6 + 25 * 6 * 16 + 16
+    assert wide.count_params() == convolutions + 577 * 1200 + 1201 * 840 + 841 * 10
+
+
+@pytest.mark.parametrize("units", [(120,), (120, 84, 10), (120, 0), 120])
+def test_hidden_dense_layers_are_two(units):
+    with pytest.raises(ValueError, match="dense_units: expected two integers, 1 or more"):
+        lenet((32, 32, 1), 10, dense_units=units)

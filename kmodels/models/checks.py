@@ -30,10 +30,10 @@ def require_integer(name: str, value: Any, least: int, most: int | None = None, 
     require(ok, name, expected + which, value)
 
 
-def require_integers(name: str, values: Any, expected: str, fewest: int = 0) -> None:
-    """Raises ValueError unless the value is a sequence of `fewest` or more integers of 1 or more."""
-    ok = isinstance(values, Sequence) and len(values) >= fewest and all(_is_integer(v) and v >= 1 for v in values)
-    require(ok, name, expected, values)
+def require_integers(name: str, values: Any, expected: str, fewest: int = 0, most: int | None = None) -> None:
+    """Raises ValueError unless the value is a sequence of `fewest` to `most` (None: or more) integers of 1 or more."""
+    ok = isinstance(values, Sequence) and len(values) >= fewest and (most is None or len(values) <= most)
+    require(ok and all(_is_integer(v) and v >= 1 for v in values), name, expected, values)
 
 
 def require_dropout(dropout: Any) -> None:

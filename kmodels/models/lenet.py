@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 
 from kmodels.models.blocks import dense, fan_in_uniform, logits
-from kmodels.models.checks import require_dropout, require_input_shape, require_integer
+from kmodels.models.checks import require_dropout, require_input_shape, require_integer, require_integers
 
 __all__ = ["lenet"]
 
@@ -17,6 +19,7 @@ def lenet(
     num_classes: int,
     *,
     dropout: float = 0.0,
+    dense_units: Sequence[int] = (120, 84),
     name: str = "lenet",
 ) -> keras.Model:
     """Builds LeNet: two 5x5 convolutions and three dense layers, with sigmoids and average pooling.
@@ -28,6 +31,7 @@ def lenet(
         input_shape: `(height, width, channels)`, at least 16 pixels a side; the report uses 32x32.
         num_classes: number of classes, 2 or more.
         dropout: share of the first dense layer's outputs set to zero in training, in [0, 1).
+        dense_units: outputs of the two hidden dense layers, each 1 or more; the report's are (120, 84).
         name: name of the model.
 
     Returns:
@@ -46,6 +50,7 @@ def lenet(
     require_input_shape(input_shape, smallest=_SMALLEST)
     require_integer("num_classes", num_classes, 2)
     require_dropout(dropout)
+    require_integers("dense_units", dense_units, "two integers, 1 or more", fewest=2, most=2)
 
     inputs = keras.Input(input_shape, name="images")
     x = inputs
@@ -62,7 +67,7 @@ def lenet(
         )(x)
         x = keras.layers.AveragePooling2D(2, data_format="channels_last", name=f"pool{index}")(x)
     x = keras.layers.Flatten(data_format="channels_last", name="flatten")(x)
-    x = dense(x, 120, activation="sigmoid", weights="xavier", name="dense1")
+    x = dense(x, dense_units[0], activation="sigmoid", weights="xavier", name="dense1")
     x = keras.layers.Dropout(dropout, name="dropout")(x)
-    x = dense(x, 84, activation="sigmoid", weights="xavier", name="dense2")
+    x = dense(x, dense_units[1], activation="sigmoid", weights="xavier", name="dense2")
     return keras.Model(inputs, logits(x, num_classes, weights="xavier"), name=name)
