@@ -13,6 +13,7 @@ from kmodels.spec.tasks import tasks
 _FURTHER = [name for name in MEASURES if name.startswith(("test_accuracy_", "mean_prob", "majority"))]
 _OBSERVED = {
     "size": {"parameters": 62006, "macs": 651_720},
+    "loss_sum": {"epochs": [150.0, 130.5]},
     "gradient_norms": {"layers": ["stem", "last"], "kernel_sizes": [3, 3], "norms": [[0.1, 1.0], [0.2, 1.0]]},
     "gates": {"blocks": ["se"], "mean": [[0.5] * 10], "sd": [[0.1] * 10], "between_classes": [0.1],
               "within_classes": [0.2]},

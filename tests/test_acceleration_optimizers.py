@@ -104,6 +104,20 @@ class InADictionary(Counts):
         return {f"class_{i}": self.seen[i] for i in range(3)}
 
 
+class InAVariable(Counts):
+    """A result that goes on changing."""
+
+    def __init__(self):
+        super().__init__(name="in_a_variable")
+        self.batches = self.add_weight(initializer="zeros", name="batches")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.batches.assign_add(1.0)
+
+    def result(self):
+        return self.batches
+
+
 class InPython(keras.metrics.Metric):
     """State in an attribute."""
 
@@ -154,11 +168,12 @@ def _binary(metrics):
         (lambda: [keras.metrics.SparseTopKCategoricalAccuracy(2), "accuracy", "sparse_categorical_crossentropy"], None),
         (lambda: [Counts()], None),
         (lambda: [InADictionary()], "dict"),
+        (lambda: [InAVariable()], "is a Variable"),
         (lambda: [keras.metrics.MeanMetricWrapper(lambda y, p: ops.mean(p, -1), name="m")], None),
         (lambda: [InPython()], "batches"),
         (lambda: [InAList()], "kept"),
     ],
-    ids=["several", "variables", "dictionary", "wrapped", "attribute", "list"],
+    ids=["several", "variables", "dictionary", "variable", "wrapped", "attribute", "list"],
 )
 def test_metrics_with_state(metrics, cause, exact):
     make = lambda: perceptron(metrics=metrics(), weighted_metrics=metrics())  # noqa: E731

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from kmodels.training.losses import SoftmaxCrossEntropy, loss_for
+import kmodels
+from kmodels.training.losses import LossSum, SoftmaxCrossEntropy, loss_for
+from tests.equality import only_torch
 
 LABELS = np.array([0, 2, 1])
 LOGITS = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 5.0], [-1.0, 4.0, 0.5]], "float32")
@@ -37,3 +39,29 @@ def test_the_quirk_survives_a_compiled_step():
 def test_ten_classes_cannot_go_below_the_reports_floor():
     certain = np.eye(10, dtype="float32") * 1e4
     assert float(SoftmaxCrossEntropy()(np.arange(10), certain)) == pytest.approx(np.log(1 + 9 / np.e), abs=1e-6)
+
+
+@pytest.mark.backend
+def test_a_short_last_batch_weighs_as_much_in_the_sum_as_the_others():
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Identity()(inputs))
+    model.compile("sgd", loss_for("logits"), metrics=[LossSum(loss_for("logits"))])
+    found = model.evaluate(LOGITS, LABELS, batch_size=2, verbose=0, return_dict=True)
+    each = [-np.log(softmax(LOGITS)[place, LABELS[place]]) for place in range(3)]
+    assert found["loss_sum"] == pytest.approx((each[0] + each[1]) / 2 + each[2], abs=1e-6)
+    assert found["loss"] == pytest.approx(np.mean(each), abs=1e-6)
+
+
+@only_torch
+def test_a_recorded_step_sums_as_keras_does():
+    def trained(fast):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((3,))
+        model = keras.Model(inputs, keras.layers.Dense(4)(inputs))
+        model.compile("sgd", loss_for("softmax"), metrics=[LossSum(loss_for("softmax"))])
+        if fast:
+            kmodels.accelerate(model, mode="record")
+        x, y = np.tile(LOGITS, (5, 1)), np.tile(LABELS, 5)
+        return model.fit(x, y, batch_size=4, epochs=3, verbose=0).history["loss_sum"]
+
+    assert trained(True) == pytest.approx(trained(False), rel=1e-6)

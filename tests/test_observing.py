@@ -30,7 +30,7 @@ NETWORK = {  # batch normalisation, shortcuts, gates: a residual network of thre
     "learning_rate": 0.05,
     "crop_padding": 1,
 }
-ALL = ("gradient_norms", "gates", "size")
+ALL = ("gradient_norms", "gates", "size", "loss_sum")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,14 @@ def test_what_is_observed_has_its_form_and_size(observed):
     assert run.observations["gates"]["blocks"] == [f"stage{n}_block1_se" for n in (1, 2, 3)]
     model = build("resnet14_d", (16, 16, 1), 10, **NETWORK["model_args"])
     assert run.observations["size"]["parameters"] == sum(int(np.prod(w.shape)) for w in model.trainable_weights)
+
+
+@pytest.mark.backend
+def test_the_sums_of_full_batches_are_their_number_times_the_mean_loss(digits):
+    run = train(task(observe=("loss_sum",), train_images=96, batch_size=32), digits)
+    sums = run.observations["loss_sum"]["epochs"]
+    np.testing.assert_allclose(sums, 3 * np.array(run.curves["loss"]), atol=1e-4)
+    assert not [name for name in run.curves if "sum" in name]
 
 
 @only_torch

@@ -44,7 +44,7 @@ QUESTIONS = {  # one script is one question, with the rows of all reports that a
     "best_model": ["E-T11", *ids("E-L", 2, 3)],
 }
 
-OBSERVED = {"gradient_ratio": "gradient_norms", "parameters": "size", "macs": "size"}
+OBSERVED = {"gradient_ratio": "gradient_norms", "parameters": "size", "macs": "size", "train_loss_sum": "loss_sum"}
 OF_MEMBERS = {"mean_probabilities_validation_accuracy", "majority_validation_accuracy"}
 OF_EPOCHS = {"best_validation_accuracy", "mean_train_loss", "train_loss", "train_accuracy", "accuracy_gap", "loss_gap"}
 OF_EPOCHS |= {"late_train_loss_fall", "late_accuracy_gain", "validation_loss_rise"}

@@ -1,4 +1,4 @@
-"""What a run recorded beside its scores, as it is stored: gradients of layers, gates, size. Standard library only.
+"""What a run recorded beside its scores, as it is stored: gradients, gates, size, sums. Standard library only.
 
 `gradient_norms`: `layers` (paths of all layers with a kernel, in the network's order), `kernel_sizes` (height of each
 one's kernel in pixels, 0 for a dense layer) and `norms`: for each probe (before the training, then after each epoch)
@@ -12,7 +12,9 @@ images of an image's mean gate), `between_classes` (standard deviation over the 
 
 `size`: `parameters` (trainable) and `macs` (multiply-accumulate operations an image).
 
-Numbers are rounded to four significant digits, sizes are whole; what is not finite, or of no image, is None.
+`loss_sum`: `epochs`, for each the sum of its training batches' mean losses, as report E prints it, to six decimals.
+
+Other numbers are rounded to four significant digits, sizes are whole; what is not finite, or of no image, is None.
 """
 
 from __future__ import annotations
@@ -102,10 +104,16 @@ def _size(part: Mapping[str, Any]) -> bool:
     return set(part) == {"parameters", "macs"} and all(map(_count, part.values()))
 
 
+def _loss_sum(part: Mapping[str, Any]) -> bool:
+    sums: Any = part.get("epochs")
+    return set(part) == {"epochs"} and isinstance(sums, list) and bool(sums) and _numbers(sums, len(sums))
+
+
 _FORMS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "gradient_norms": _gradient_norms,
     "gates": _gates,
     "size": _size,
+    "loss_sum": _loss_sum,
 }
 
 

@@ -21,7 +21,7 @@ Resize = Literal["pad", "bilinear"]
 OptimizerName = Literal["adam", "adamw", "nadam", "sgd"]
 Keep = Literal["last", "best_accuracy", "best_loss", "best_test_accuracy"]
 Testing = Literal["standard", "report_c"]
-Observable = Literal["gradient_norms", "gates", "size"]
+Observable = Literal["gradient_norms", "gates", "size", "loss_sum"]
 TrainMembers = Literal["jointly", "apart"]
 
 
@@ -126,8 +126,8 @@ class Recipe:
             which adds that report's quirks to it: statistics of each image's own, the class drawn from the predicted
             distribution, and both.
         observe: what is recorded beside the scores, see `kmodels.spec.observations`; of `gradient_norms` (of each
-            layer's kernel over the training), `gates` (of squeeze-and-excite, by class) and `size` (parameters and
-            operations).
+            layer's kernel over the training), `gates` (of squeeze-and-excite, by class), `size` (parameters and
+            operations) and `loss_sum` (of an epoch's batches).
         train_members: how an ensemble comes about: its members are trained `jointly`, through the combined output; or
             `apart`, one after the other, each as this recipe would train it alone, and combined then. Only for models
             whose `model_args` name their `members`.

@@ -33,8 +33,7 @@ def measured(run: Run, measure: str) -> float:
     how much of the fall of that curve, from the first epoch to the last, comes after half of the epochs, rounded down;
     NaN where the loss does not fall; `late_accuracy_gain` is how much higher the validation accuracy is in the end than
     after that half. `validation_loss_rise` is how far the last epoch's validation loss lies above the lowest, 0 or
-    more. `train_loss_sum` is the last epoch's mean loss an image, times the number of batches: where the last batch is
-    short, the sum of the batches' own means differs from that by less than one batch's deviation. `epochs_to_90` and
+    more. `train_loss_sum` is the sum of the mean losses of the last epoch's batches. `epochs_to_90` and
     its like are the first epoch, counted from 1, whose validation accuracy reaches so many percent; one more than were
     trained where none does, which flatters a run that never gets there. A swing is the mean distance between the
     validation values of an epoch and the next. `maximum_test_accuracy` is the largest of a run that looked at the test
@@ -68,7 +67,7 @@ def measured(run: Run, measure: str) -> float:
         curve = _curve(run, "val_loss", measure)
         value = curve[-1] - min(curve)
     elif measure == "train_loss_sum":
-        value = _score(run, "train_loss", measure) * _batches(run)
+        value = _observed(run, "loss_sum", measure)["loss_sum"]["epochs"][-1]
     elif measure in MEASURES and MEASURES[measure].threshold:
         curve = _curve(run, "val_accuracy", measure)
         value = next((e for e, v in enumerate(curve, 1) if v >= MEASURES[measure].threshold), len(curve) + 1)
@@ -130,8 +129,3 @@ def _swing(curve: Sequence[float]) -> float:
     """NaN for a single epoch."""
     changes = [abs(after - before) for before, after in itertools.pairwise(curve)]
     return math.fsum(changes) / len(changes) if changes else math.nan
-
-
-def _batches(run: Run) -> int:
-    images, size = int(run.data["train_images"]), int(run.recipe["batch_size"])
-    return images // size if run.recipe.get("drop_last") else math.ceil(images / size)

@@ -204,6 +204,7 @@ def _write_back(scope: keras.StatelessScope, variables: Sequence[keras.Variable]
 
 def _detached(logs: Any) -> Logs:
     for name, value in logs.items():
-        if tree.is_nested(value):
+        # of a variable, what Keras tells of an epoch is what validation has made of it since
+        if tree.is_nested(value) or isinstance(value, keras.Variable):
             raise CannotRecord(f"the result of {name} is a {type(value).__name__}, not a tensor")
     return {name: torch.as_tensor(value).detach().clone() for name, value in logs.items()}

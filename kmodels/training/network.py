@@ -14,7 +14,7 @@ from kmodels.models.initial_weights import initialize, seed_dropout
 from kmodels.spec.experiment import Recipe
 from kmodels.torch_step.float32 import without_tf32
 from kmodels.training.keras_settings import fixed_settings
-from kmodels.training.losses import loss_for
+from kmodels.training.losses import LossSum, loss_for
 from kmodels.training.optimization import optimizer_for
 
 __all__ = ["build_model", "compile_model", "logits_of", "transform_for"]
@@ -75,7 +75,8 @@ def compile_model(model: Any, recipe: Recipe, steps_per_epoch: int) -> None:
         steps_per_epoch: batches an epoch, which a learning-rate schedule counts.
     """
     optimizer = optimizer_for(recipe, steps_per_epoch)
-    model.compile(optimizer, loss_for(recipe.head), metrics=["accuracy"], auto_scale_loss=True)
+    metrics = ["accuracy", *([LossSum(loss_for(recipe.head))] if "loss_sum" in recipe.observe else [])]
+    model.compile(optimizer, loss_for(recipe.head), metrics=metrics, auto_scale_loss=True)
 
 
 def logits_of(model: Any, feed: Feed) -> np.ndarray:

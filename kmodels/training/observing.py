@@ -18,7 +18,7 @@ from kmodels.models.macs import count_macs
 from kmodels.spec.observations import rounded
 from kmodels.training.task_data import TaskData
 
-__all__ = ["GradientNorms", "gate_statistics", "observed_after", "observers"]
+__all__ = ["GradientNorms", "LossSums", "gate_statistics", "observed_after", "observers"]
 
 _PROBE = 256  # images: enough for the statistics of batch normalisation, few beside an epoch
 
@@ -36,15 +36,35 @@ def observers(model: Any, data: TaskData, kept: dict[str, Any]) -> list[keras.ca
         ValueError: what is wanted cannot be observed of this network, or under this backend.
     """
     wanted = data.task.recipe.observe
+    found: list[keras.callbacks.Callback] = [LossSums(kept)] if "loss_sum" in wanted else []
     if "gates" in wanted:
         require(bool(gate_layers(model)), "observe", "a network with squeeze-and-excite for gates", model.name)
     if "gradient_norms" not in wanted:
-        return []
+        return found
     backend = keras.backend.backend()
     require(backend == "torch", "observe", f"no gradient_norms under KERAS_BACKEND={backend}: PyTorch's alone", wanted)
     probe = data.train_part[:_PROBE]
     images = augment.apply(data.dataset.x_train[probe], None, data.transform)
-    return [GradientNorms(images, data.dataset.y_train[probe], kept)]
+    return [*found, GradientNorms(images, data.dataset.y_train[probe], kept)]
+
+
+class LossSums(keras.callbacks.Callback):
+    """Takes the sums of the batches' losses out of what an epoch says, where they would be curves.
+
+    Args:
+        kept: receives `loss_sum`; of a training that goes on, holds those of before.
+    """
+
+    def __init__(self, kept: dict[str, Any]) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Called by Keras."""
+        logs.pop("val_loss_sum", None)
+        value = float(logs.pop("loss_sum"))
+        sums = self._kept.setdefault("loss_sum", {"epochs": []})["epochs"]
+        sums.append(round(value, 6) if math.isfinite(value) else None)
 
 
 class GradientNorms(keras.callbacks.Callback):
