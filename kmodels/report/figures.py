@@ -12,15 +12,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kmodels.plural import counted
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "KINDS", "STYLES", "figure_files", "figure_settings", "inputs_hash", "is_current"]
+__all__ = [
+    "COLOURS",
+    "KINDS",
+    "MARKERS",
+    "STYLES",
+    "cell_label",
+    "figure_files",
+    "figure_settings",
+    "inputs_hash",
+    "is_current",
+]
 
 # Okabe and Ito's palette, safe for colour-blind readers, without its yellow, which is lost on white. Seven colours and
 # four styles together repeat after 28 lines only.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
+MARKERS = "osD^vP*Xhd"
 _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "kmodels",  # else the ids inside an SVG are random
     "svg.fonttype": "none",  # text stays text: found by search and screen readers, the same bytes with any FreeType
@@ -33,6 +46,20 @@ _SETTINGS: dict[Any, Any] = {
 _LAST_BYTES = {"svg": b"</svg>\n", "png": b"IEND\xaeB`\x82"}
 KINDS = tuple(_LAST_BYTES)
 """Kinds of files that a figure comes in."""
+
+
+def cell_label(cell: str, runs: int) -> str:
+    """Returns how a figure names a cell.
+
+    Args:
+        cell: its name.
+        runs: how many runs of it are shown.
+
+    Example:
+        >>> cell_label("dropout=0.4", 3)
+        'dropout=0.4, 3 runs'
+    """
+    return f"{cell}, {counted(runs, 'run')}"
 
 
 @contextmanager
@@ -66,15 +93,15 @@ def figure_files(figure: Figure, about: Mapping[str, str]) -> dict[str, bytes]:
     return {"svg": svg.getvalue(), "png": png.getvalue()}
 
 
-def inputs_hash(drawn_by: str) -> hashlib._Hash:
-    """Returns a hash to be fed with all that a figure says, begun with how it is drawn: this file, and another one.
+def inputs_hash(*drawn_by: str) -> hashlib._Hash:
+    """Returns a hash to be fed with all that a figure says, begun with how it is drawn: this file, and others.
 
     Matplotlib's version is not in it: another one may move a label, but makes no figure out of date.
 
     Args:
-        drawn_by: path of the module that draws it.
+        drawn_by: paths of the modules that draw it.
     """
-    return hashlib.sha256(Path(__file__).read_bytes() + Path(drawn_by).read_bytes())
+    return hashlib.sha256(b"".join(Path(path).read_bytes() for path in (__file__, *drawn_by)))
 
 
 def is_current(path: Path, inputs: str) -> bool:

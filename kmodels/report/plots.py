@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kmodels.atomic_file import write_atomically
-from kmodels.plural import counted
-from kmodels.report.figures import COLOURS, KINDS, STYLES, figure_files, figure_settings, inputs_hash, is_current
+from kmodels.report.figures import (
+    COLOURS,
+    KINDS,
+    STYLES,
+    cell_label,
+    figure_files,
+    figure_settings,
+    inputs_hash,
+    is_current,
+)
 from kmodels.spec.experiment import Experiment
 from kmodels.stats.inference import Runs
 
@@ -130,7 +138,7 @@ def _title(experiment: Experiment, note: str) -> str:
 
 def _label(experiment: Experiment, cell: str, runs: int) -> str:
     repaired = " (repaired)" if cell in experiment.repaired else ""
-    return f"{cell}{repaired}, {counted(runs, 'run')}"
+    return cell_label(f"{cell}{repaired}", runs)
 
 
 def alt_text(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: str = "") -> str:
