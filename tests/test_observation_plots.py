@@ -95,6 +95,17 @@ def test_size_is_drawn_against_the_mean_accuracy():
     assert [float(one.lines[0].get_xdata()[0]) for one in macs.containers] == [27e6, 10e6]
 
 
+def test_a_spread_is_claimed_only_where_there_is_one():
+    def said(runs):
+        return " ".join(draw("size", EXPERIMENT, runs).legends[0].get_title().get_text().split())
+
+    both = said(RUNS)
+    assert "± 1 standard deviation over these runs" in both and "a cell with 1 run has none" in both
+    one = said({CELLS[1]: RUNS[CELLS[1]]})
+    assert "one seed" in one and "±" not in one and "deviation" not in one
+    assert "has none" not in said({CELLS[0]: RUNS[CELLS[0]]})
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_overlaps_the_edge(name):
     figure = draw(name, EXPERIMENT, RUNS)

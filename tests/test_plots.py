@@ -49,6 +49,29 @@ def test_the_figure_shows_each_cell_that_has_run_in_its_units():
     assert "± 1 standard deviation over these runs" in legend.get_title().get_text()
 
 
+def test_a_band_is_claimed_only_where_there_is_one():
+    def said(*cells):
+        figure = draw(EXPERIMENT, {cell: RUNS[cell] for cell in cells}, folds=2)
+        return " ".join(figure.legends[0].get_title().get_text().split())
+
+    assert "one seed" in said(REPAIRED) and "±" not in said(REPAIRED)
+    assert "has none" not in said(ZERO)
+    assert "± 1 standard deviation" in said(ZERO, REPAIRED) and "a cell with 1 run has none" in said(ZERO, REPAIRED)
+
+
+@pytest.mark.parametrize("count", [1, 11, 30])
+def test_panels_stay_tall_enough_to_read_whatever_the_number_of_cells(count):
+    cells = {f"a cell with so long a name that a row has one, number {k}": {"epochs": k + 1} for k in range(count)}
+    many = dataclasses.replace(EXPERIMENT, cells=cells, repaired={}, rows=(), claims=())
+    figure = draw(many, {cell: seeds([0.9], cell) for cell in cells}, folds=1)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        box = axes.get_window_extent()
+        assert 0.5 < box.height / box.width < 1
+    legend = figure.legends[0].get_tightbbox()
+    assert all(axes.get_tightbbox().y0 > legend.y1 for axes in figure.axes) and legend.y0 >= 0
+
+
 def test_lines_differ_without_colour_and_beyond_the_palette():
     cells = {f"cell {k}": {"epochs": k + 1} for k in range(12)}
     many = dataclasses.replace(EXPERIMENT, cells=cells, repaired={}, rows=(), claims=())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kmodels.plural import counted
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -60,6 +61,60 @@ def cell_label(cell: str, runs: int) -> str:
         'dropout=0.4, 3 runs'
     """
     return f"{cell}, {counted(runs, 'run')}"
+
+
+def spread_note(runs: Sequence[int], mean: str, spread: str) -> str:
+    """Returns what a figure says of its means and their spread; one run has none.
+
+    Args:
+        runs: how many runs each cell has.
+        mean: what shows a cell's mean.
+        spread: what shows the spread over its runs.
+
+    Example:
+        >>> spread_note([1, 1], "line", "band")
+        'Line: the only run of a cell, one seed, so no spread is known.'
+    """
+    if max(runs, default=1) == 1:
+        return f"{mean.capitalize()}: the only run of a cell, one seed, so no spread is known."
+    none = "; a cell with 1 run has none" if min(runs) == 1 else ""
+    over = "± 1 standard deviation over these runs (all seeds and folds), not a confidence interval"
+    return f"{mean.capitalize()}: mean over a cell's runs. {spread.capitalize()}: {over}{none}."
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """Returns how many columns of a legend of 9 points a figure of 8 inches has room for.
+
+    Args:
+        labels: the legend's entries.
+    """
+    longest = max(map(len, labels), default=0)
+    return 1 if longest > 44 else 2 if longest > 24 else 3
+
+
+def set_log_ticks(axes: Axes) -> None:
+    """Makes the horizontal axis logarithmic, with labels that are enough to read it by and too few to touch.
+
+    Matplotlib's own are powers of ten, of which a network family's sizes may span none, and between them too many.
+
+    Args:
+        axes: 3 inches wide or more; all is drawn in it already.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    span = high / low
+    steps = (1, 2, 3, 5) if span < 10 else (1, 2, 5) if span < 50 else (1, 3) if span < 1000 else (1,)
+    axes.xaxis.set_major_locator(MaxNLocator(4) if span < 5 else LogLocator(subs=steps, numticks=15))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short_number(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _short_number(value: float) -> str:
+    units = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
+    scale, unit = next((one for one in units if value >= one[0]), (1.0, ""))
+    return f"{value / scale:g}{unit}"
 
 
 @contextmanager

@@ -42,7 +42,8 @@ def _draw_cells_gates(part: SubFigure, title: str, gates: Sequence[Mapping[str, 
     labels = [str(place) for place in places] if len(names) != len(places) else list(names)
     turned = {"rotation": 45, "ha": "right"} if any(len(label) > 3 for label in labels) else {}
     by_class.set_xticks(places, labels, **turned)
-    by_class.set_title(f"{title}: mean gate, bars ± 1 sd over images", fontsize=10)
+    part.suptitle(title, fontsize=10)
+    by_class.set_title("mean gate, bars ± 1 sd over a class's images", fontsize=10)
     by_class.set_ylabel("mean gate")
     by_class.set_xlabel("class")
     heights = [_array([one[key] for one in gates]).mean(axis=0) for key in ("between_classes", "within_classes")]

@@ -23,6 +23,8 @@ from kmodels.report.figures import (
     figure_settings,
     inputs_hash,
     is_current,
+    legend_columns,
+    spread_note,
 )
 from kmodels.spec.experiment import Experiment
 from kmodels.stats.inference import Runs
@@ -41,12 +43,6 @@ PANELS = {
     "val_accuracy": ("Validation accuracy", "accuracy (%)"),
 }
 """Curves of a run that are drawn: name -> title and label of the vertical axis."""
-
-BAND = (
-    "Line: mean over a cell's runs. "
-    "Band: ± 1 standard deviation over these runs (all seeds and folds), not a confidence interval."
-)
-"""What the figures show, in words."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +91,7 @@ def draw(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: 
         figure = Figure(figsize=(8, 7), layout="constrained")
         figure.suptitle("\n".join(textwrap.wrap(_title(experiment, note), 80)), fontsize=11, fontweight="bold")
         panels = figure.subplots(2, 2, sharex=True, sharey="row")
+        counts = []
         for (name, (title, label)), axes in zip(PANELS.items(), panels.flat, strict=True):
             axes.set_title(title, fontsize=10)
             axes.set_ylabel(label)
@@ -104,10 +101,12 @@ def draw(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: 
             for index, cell in enumerate(experiment.all_cells()):
                 curve = average(runs.get(cell, {}), name, folds)
                 if curve is not None:
+                    counts.append(curve.runs)
                     _draw_curve(axes, curve, index, _label(experiment, cell, curve.runs), 100 if "%" in label else 1)
         handles, labels = panels.flat[0].get_legend_handles_labels()
-        columns = 1 if any(len(text) > 38 for text in labels) else 2 if any(len(text) > 24 for text in labels) else 3
-        caption = "\n".join(textwrap.wrap(BAND, 100))
+        columns = legend_columns(labels)
+        figure.set_figheight(max(7, 6 + 0.2 * -(-len(labels) // columns)))  # many cells take no room from the panels
+        caption = "\n".join(textwrap.wrap(spread_note(counts, "line", "band"), 100))
         figure.legend(
             handles,
             labels,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kmodels.report.figures import COLOURS, MARKERS, cell_label
+from kmodels.report.figures import COLOURS, MARKERS, cell_label, legend_columns, set_log_ticks, spread_note
 from kmodels.results.runs import Run
 
 if TYPE_CHECKING:
@@ -25,10 +26,13 @@ def draw_size(figure: Figure, found: Mapping[str, Sequence[Run]]) -> None:
         figure: an empty one.
         found: cell -> its runs that counted parameters and operations.
     """
-    figure.set_figheight(4.8)
+    counts = [len(runs) for runs in found.values()]
+    labels = [cell_label(cell, count) for cell, count in zip(found, counts, strict=True)]
+    columns = legend_columns(labels)
+    figure.set_figheight(3.8 + 0.2 * -(-len(labels) // columns))  # the legend takes its rows from no panel
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, (key, label) in zip(panels, _COSTS.items(), strict=True):
-        for index, (cell, runs) in enumerate(found.items()):
+    for axes, (key, cost) in zip(panels, _COSTS.items(), strict=True):
+        for index, (label, runs) in enumerate(zip(labels, found.values(), strict=True)):
             accuracies = 100 * np.array([run.scores["validation_accuracy"] for run in runs])
             axes.errorbar(
                 runs[0].observations["size"][key],
@@ -36,16 +40,23 @@ def draw_size(figure: Figure, found: Mapping[str, Sequence[Run]]) -> None:
                 yerr=accuracies.std(ddof=1) if len(runs) > 1 else None,
                 fmt=MARKERS[index % len(MARKERS)],
                 color=COLOURS[index % len(COLOURS)],
-                label=cell_label(cell, len(runs)),
+                markeredgecolor="white",  # parts points that lie upon one another
+                markeredgewidth=0.6,
+                markersize=8,
+                label=label,
             )
-        axes.set_xscale("log")
-        axes.set_xlabel(label)
+        set_log_ticks(axes)
+        axes.set_xlabel(cost)
         axes.set_ylabel("validation accuracy (%)")
         axes.tick_params(labelleft=True)
-    handles = panels[0].get_legend_handles_labels()
-    title = "Bars: ± 1 standard deviation over a cell's runs"
     figure.legend(
-        *handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9, title=title, title_fontsize=8
+        *panels[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=9,
+        title="\n".join(textwrap.wrap(spread_note(counts, "point", "bars"), 100)),
+        title_fontsize=8,
     )
 
 
