@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -89,9 +90,60 @@ def test_figures_show_every_scored_trial_and_are_the_same_bytes_again(tmp_path):
     assert rate.get_xscale() == "log" and len(rate.lines[0].get_xdata()) == 2
     assert [label.get_text() for label in net.get_xticklabels()] == ["a, b", "c"]
     best_so_far = draw_trials(found).axes[0].lines[-1]
-    assert list(best_so_far.get_ydata()) == [0.5, 0.9, 0.9]
+    assert list(best_so_far.get_ydata()) == [50, 90, 90]
     with pytest.raises(ValueError, match="a trial with a score"):
         draw_trials(search(trial(0)))
+
+
+VALUES = {
+    "rate": [0.0002, 0.0005, 0.001, 0.002, 0.005],
+    "drawn": [0.000213, 0.0017, 0.0093, 0.00021, 0.005],
+    "batch": [32, 64, 128, 256, 512],
+    "momentum": [0.5, 0.51, 0.9, 0.905, 0.99],
+    "same": [3, 3, 3, 3, 3],
+    "net": ["a net with a long name", "another of them", "a third one of these", "b", "c"],
+}
+
+
+def test_hyperparameters_are_named_where_they_were_tried_and_no_label_overlaps():
+    from kmodels.tuner.plots import draw_hyperparameters
+
+    trials = [
+        trial(n, 0.5 + n / 10, hyperparameters={name: values[n] for name, values in VALUES.items()}) for n in range(5)
+    ]
+    figure = draw_hyperparameters(search(*trials))
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_tightbbox()
+    shown = {axes.get_xlabel(): axes for axes in figure.axes if axes.get_visible()}
+    assert list(shown) == list(VALUES)
+    for axes in shown.values():
+        assert axes.get_ylabel() == "accuracy (%)" and axes.get_tightbbox().y0 >= legend.y1
+        low, high = axes.get_xlim()
+        ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        labels = [label for place, label in ticks if low <= place <= high]
+        boxes = [label.get_window_extent() for label in labels if not label.get_rotation()]
+        assert labels and all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    for name in ("rate", "batch"):
+        assert [float(label.get_text()) for label in shown[name].get_xticklabels()] == VALUES[name]
+
+
+def test_trials_are_counted_in_whole_numbers_and_a_spread_is_claimed_only_where_there_is_one():
+    from kmodels.tuner.plots import draw_trials
+
+    def said(*trials):
+        figure = draw_trials(search(*trials))
+        figure.draw_without_rendering()
+        [axes], [legend] = figure.axes, figure.legends
+        assert all(place == round(place) for place in axes.get_xticks())
+        assert legend.get_tightbbox().y1 <= axes.get_tightbbox().y0
+        return legend.get_title().get_text()
+
+    held_out = [trial(n, 0.5 + n / 100, values={(0, 0): 0.5}) for n in range(20)]
+    assert "one seed" in said(*held_out) and "±" not in said(*held_out)
+    folds = said(trial(0, 0.5, fold_sd=0.02), trial(1), trial(2, 0.6, fold_sd=0.03))
+    assert "± 1 standard deviation over 2 folds" in folds and "1 trial" in folds
+    seeds = {(seed, 0): 0.5 for seed in range(3)}
+    assert "over 3 seeds" in said(trial(0, 0.5, sd=0.02, fold_sd=0.01, values=seeds))
 
 
 def test_first_a_hold_out_then_k_folds_of_the_best_then_the_test_once(tmp_path, monkeypatch):

@@ -35,8 +35,8 @@ def trial_table(search: Search, *, notes: Sequence[str] = ()) -> Table:
         >>> trial_table(found).rows
         (('1', 'dropout=0.5', '90.00', '1.00', '2', '3', '12', 'completed'),)
     """
-    metric = search.objective.removeprefix("val_")
-    scale, unit = (100, " (%)") if _is_share(metric) else (1, "")
+    metric = search.metric
+    scale, unit = (100, " (%)") if search.is_share else (1, "")
     several = any(trial.sd is not None for trial in search.trials)
     columns = ("rank", "hyper-parameters", f"{metric}{unit}", "fold sd", "folds", "epochs", "s", "status")
     order = sorted(search.trials, key=lambda trial: (trial.rank is None, trial.rank or 0, trial.name))
@@ -105,10 +105,6 @@ def _score(trial: TrialResult, scale: int) -> str:
 
 def _digits(scale: int) -> int:
     return 2 if scale == 100 else 4
-
-
-def _is_share(metric: str) -> bool:
-    return "acc" in metric
 
 
 def _short(value: Any) -> str:

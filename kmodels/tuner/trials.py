@@ -77,6 +77,16 @@ class Search:
     direction: str
     trials: tuple[TrialResult, ...]
 
+    @property
+    def metric(self) -> str:
+        """What the scores are, without the word for held-out samples that Keras puts before it."""
+        return self.objective.removeprefix("val_")
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the scores are fractions that people read in percent."""
+        return "acc" in self.metric
+
     def best(self, count: int = 1) -> tuple[TrialResult, ...]:
         """Returns the best trials, best first; fewer where fewer have a score."""
         ranked = sorted((t for t in self.trials if t.rank is not None), key=lambda t: t.rank or 0)
