@@ -46,6 +46,17 @@ def test_issues_183_and_453_a_search_is_a_table_and_a_csv_file():
     assert float(lines[0]["seed0_fold1"]) == 0.51 and lines[1]["cause"] == "x"
 
 
+def test_a_table_says_of_what_its_scores_are():
+    def said(*trials):
+        return " ".join(trial_table(search(*trials)).footnotes)
+
+    held_out = said(trial(0, 0.5, values={(0, 0): 0.5}), trial(1))
+    assert "one held-out part and one seed" in held_out and "mean of folds" not in held_out
+    assert "fold sd: none" in held_out
+    assert "mean of folds" in said(trial(0, 0.5)) and "how much the parts differ" in said(trial(0, 0.5))
+    assert "one held-out part" not in said(trial(1))
+
+
 def test_in_a_terminal_of_80_columns_every_number_is_whole():
     from rich.console import Console
 

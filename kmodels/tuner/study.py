@@ -128,8 +128,8 @@ def candidate_table(
         rows.append((candidate.name, _changes(base, recipe), f"{100 * found.mean:.2f}{spread}", fold_sd))
     first = candidates[0].found
     parts = f"{first.folds} folds" if first.folds > 1 else "hold-out"
-    seeds = ", ".join(map(str, first.seeds))
-    notes = [f"The same {parts} and seeds ({seeds}) for all; the search had other ones."]
+    seeds = f"seed{'s' if len(first.seeds) > 1 else ''} {', '.join(map(str, first.seeds))}"
+    notes = [f"The same {parts} and {seeds} for all; the search had other ones."]
     if test is not None:
         scores = ", ".join(f"{100 * score:.2f}" for score in test.values())
         notes.append(f"Test accuracy of {candidates[0].name}, opened once, for it only: {scores} % (one value a seed).")
@@ -142,8 +142,11 @@ def candidate_table(
 
 
 def _made_with(scores: Sequence[FoldScore]) -> str:
-    made_with = tally([score.made_with or "not noted" for score in scores], "training")
-    return f"Hardware and versions of {counted(len(scores), 'training')}: {made_with}."
+    trainings = counted(len(scores), "training")
+    if not any(score.made_with for score in scores):
+        return f"Hardware and versions of {trainings}: not recorded, as kmodels did not yet keep them then."
+    made_with = tally([score.made_with or "not recorded" for score in scores], "training")
+    return f"Hardware and versions of {trainings}: {made_with}."
 
 
 def _changes(base: Recipe, recipe: Recipe) -> str:

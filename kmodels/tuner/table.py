@@ -55,9 +55,13 @@ def trial_table(search: Search, *, notes: Sequence[str] = ()) -> Table:
     )
     seeds = max((trial.seeds for trial in search.trials), default=0)
     spread = f"mean ± standard deviation over {seeds} seeds, each the mean of its folds" if several else "mean of folds"
+    fold_sd = "how much the parts differ; folds share training samples, so it is no error of the mean."
+    if {len(trial.values) for trial in search.trials if trial.values} == {1}:
+        spread, fold_sd = "one held-out part and one seed", "none, as one part has no spread."
     below = [
         f"{metric}: {spread}, of samples not trained on; the best of several trials looks better than it is.",
-        "fold sd: how much the parts differ; folds share training samples, so it is no error of the mean.",
+        f"fold sd: {fold_sd}",
+        "s: seconds of a trial's trainings.",
         *(f"trial {t.name} failed: {t.cause.strip().splitlines()[-1]}" for t in search.trials if t.cause),
     ]
     return Table(f"{search.name}: {len(search.trials)} trials", columns, rows, (*below, *notes))
