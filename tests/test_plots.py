@@ -72,6 +72,13 @@ def test_panels_stay_tall_enough_to_read_whatever_the_number_of_cells(count):
     assert all(axes.get_tightbbox().y0 > legend.y1 for axes in figure.axes) and legend.y0 >= 0
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_epochs_are_counted_in_whole_numbers(epochs):
+    figure = draw(EXPERIMENT, {ZERO: {(0, 0): run(epochs=epochs)}}, folds=1)
+    figure.draw_without_rendering()
+    assert all(place == round(place) for axes in figure.axes for place in axes.get_xticks())
+
+
 def test_lines_differ_without_colour_and_beyond_the_palette():
     cells = {f"cell {k}": {"epochs": k + 1} for k in range(12)}
     many = dataclasses.replace(EXPERIMENT, cells=cells, repaired={}, rows=(), claims=())

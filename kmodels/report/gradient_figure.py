@@ -46,7 +46,7 @@ def draw_gradients(figure: Figure, found: Mapping[str, Sequence[Run]]) -> None:
         axes.set_xlabel("layer, from first to last")
         axes.set_ylabel("norm of the gradient")
         axes.tick_params(labelleft=True)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     for axes in panels.flat[len(found) :]:
         axes.set_visible(False)
     handles, labels = max((axes.get_legend_handles_labels() for axes in panels.flat), key=lambda part: len(part[1]))

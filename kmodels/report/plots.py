@@ -97,7 +97,7 @@ def draw(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: 
             axes.set_ylabel(label)
             axes.set_xlabel("epoch")
             axes.tick_params(labelleft=True, labelbottom=True)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             for index, cell in enumerate(experiment.all_cells()):
                 curve = average(runs.get(cell, {}), name, folds)
                 if curve is not None:
