@@ -222,6 +222,13 @@ def test_what_is_asked_of_a_run_is_measured_in_it(experiment):
 
 
 @pytest.mark.parametrize("experiment", ALL, ids=lambda experiment: experiment.name)
+def test_every_cell_is_asked_by_a_row_or_a_claim(experiment):
+    asked = {row.cell for row in experiment.rows}
+    asked |= {cell for claim in experiment.claims for pair in claim.pairs() for cell in pair}
+    assert asked == set(experiment.all_cells())
+
+
+@pytest.mark.parametrize("experiment", ALL, ids=lambda experiment: experiment.name)
 def test_cells_differ_and_say_what_was_assumed(experiment):
     resolved = [experiment.recipe(cell) for cell in experiment.all_cells()]
     assert all(one != other for i, one in enumerate(resolved) for other in resolved[:i])
