@@ -7,10 +7,14 @@ import pytest
 from kmodels import site
 from kmodels.__main__ import run_command
 from kmodels.models import MODELS, build, count_macs
+from kmodels.models.descriptions import DESCRIPTIONS
 from kmodels.models.outline import outline, stages
-from kmodels.site.networks import networks
+from kmodels.recipes import LENET_A
+from kmodels.site.networks import networks, trained_network
 from tests.network_sizes import CHEAP, PARAMETERS
 from tests.page_reader import Page
+from tests.simulated_site import SCRIPTS, read_page
+from tests.simulated_site import build as build_site
 
 STALE = "stale: python -m kmodels models --json kmodels/site/networks.json"
 FOUND = {network.name: network for network in networks()}
@@ -18,9 +22,11 @@ FOUND = {network.name: network for network in networks()}
 
 def test_every_network_is_there_with_its_golden_size():
     assert list(FOUND) == list(MODELS), STALE
+    assert set(DESCRIPTIONS) == set(MODELS)
     for name, network in FOUND.items():
         assert (network.trainable, network.statistics) == PARAMETERS[name], STALE
-        assert (network.source, network.input_shape, network.num_classes) == (
+        assert (network.about, network.source, network.input_shape, network.num_classes) == (
+            DESCRIPTIONS[name],
             MODELS[name].source,
             MODELS[name].input_shape,
             MODELS[name].num_classes,
@@ -65,4 +71,53 @@ def test_a_page_a_network_with_its_numbers_as_text(tmp_path):
     for name, network in FOUND.items():
         words = Page((tmp_path / "site" / "models" / f"{name}.html").read_text(encoding="utf-8")).words
         assert f"{network.trainable:,}" in words and f"{network.macs:,}" in words and network.input in words
-        assert network.source in words
+        assert network.source in words and network.about in words
+
+
+def uses(folder, name):
+    """The table of where a network is trained: rows of (rows, cell, changed, experiment) or without `changed`."""
+    return [row for row in read_page(folder, f"models/{name}.html").rows if len(row) in (3, 4)][1:]
+
+
+@pytest.fixture(scope="module")
+def declared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("declared") / "site"
+    build_site(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("alexnet_bn", "with"),
+        ("resnet18_e_large_stem", "7x7, stride 2"),
+        ("resnet18_e_no_stem_bn", "without"),
+        ("resnet26_e", "26 layers"),
+        ("resnet34_e", "34 layers, as the listing builds of 3-3-3-3"),
+    ],
+)
+def test_a_network_is_found_where_its_arguments_are_given_to_another_name(declared, name, cell):
+    assert cell in {row[1] for row in uses(declared, name)}
+    assert "In no experiment" not in read_page(declared, f"models/{name}.html").words
+    other = "alexnet" if name == "alexnet_bn" else "resnet18_e"
+    assert (cell, "–") not in {(row[1], row[2]) for row in uses(declared, other)}
+
+
+def test_what_a_cell_changes_of_the_network_is_said(declared):
+    changed = {row[1]: row[2] for row in uses(declared, "lenet")}
+    assert changed["dropout=0.5"] == "dropout=0.5" and changed["dropout=0.0"] == "–"
+    assert {row[1]: row[2] for row in uses(declared, "alexnet_bn")}["with"] == "dropout=0.0"
+    assert "Net, 20 epochs" in {row[1] for row in uses(declared, "plain_net")}
+
+
+def test_every_cell_stands_with_exactly_one_network(declared):
+    cells = sum(len(experiment.all_cells()) for script in SCRIPTS for experiment in script.experiments)
+    assert sum(len(uses(declared, name)) for name in FOUND) == cells
+
+
+def test_arguments_compare_as_they_are_built():
+    known = networks()
+    recipe = LENET_A.change(model="densenet121", model_args={"blocks": (16, 16, 16), "growth": 12, "stem_filters": 24})
+    assert trained_network(recipe, known) == (FOUND["densenet_bc_100_12"], {})
+    lrn = LENET_A.change(model="vgg11_lrn", model_args={"normalize": True})
+    assert trained_network(lrn, known) == (FOUND["vgg11_lrn"], {"normalize": True})

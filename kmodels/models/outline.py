@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
+from kmodels.models.descriptions import DESCRIPTIONS
 from kmodels.models.initial_weights import layer_paths
 from kmodels.models.macs import count_macs, layer_macs
 from kmodels.models.registry import MODELS
@@ -17,7 +20,7 @@ __all__ = ["outline", "stages"]
 
 
 def outline(name: str) -> dict[str, Any]:
-    """Returns what is to be said of a preset, as JSON-ready values: source, arguments, counts, layers by output size.
+    """Returns what is to be said of a preset, as JSON-ready values: in words, in numbers, layer by layer.
 
     Args:
         name: a key of `kmodels.models.MODELS`.
@@ -31,14 +34,23 @@ def outline(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "builder": preset.builder.__name__,
+        "about": DESCRIPTIONS[name],
         "source": preset.source,
         "input_shape": list(preset.input_shape),
         "num_classes": preset.num_classes,
-        "arguments": {
-            key: list(value) if isinstance(value, tuple) else value for key, value in preset.model_args.items()
-        },
+        "arguments": _plain(preset.model_args),
+        "defaults": _plain(_defaults(preset.builder)),
         **without_weights(_counts, name),
     }
+
+
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in arguments.items()}
+
+
+def _defaults(builder: Callable[..., keras.Model]) -> dict[str, Any]:
+    parameters = inspect.signature(builder).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "name"}
 
 
 def _counts(model: keras.Model) -> dict[str, Any]:

@@ -88,7 +88,7 @@ MODELS: dict[str, Preset] = {
     "convnet": Preset(convnet, "C-1 … C-6", input_shape=(28, 28, 1)),
     "plain_net": Preset(plain_net, "D-1"),
     "densenet_d": Preset(densenet, "D-3", {**_SIMPLE_DENSENET, **_STEM_LARGE}),
-    "densenet_d_small_stem": Preset(densenet, "D-3, repaired", _SIMPLE_DENSENET),
+    "densenet_d_small_stem": Preset(densenet, "D-3, with another stem", _SIMPLE_DENSENET),
     "densenet121": Preset(densenet, _DENSENET),
     "densenet_bc_100_12": Preset(densenet, _DENSENET, {"blocks": (16, 16, 16), "growth": 12, "stem_filters": 24}),
     **RESNETS,

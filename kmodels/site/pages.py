@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -18,7 +18,7 @@ from kmodels.site import rows
 from kmodels.site.classes import ClassScores, Labels, class_scores
 from kmodels.site.evidence import Evidence, Part, changes, measures, named, settings
 from kmodels.site.figures import Figure
-from kmodels.site.networks import Network
+from kmodels.site.networks import Network, trained_network
 from kmodels.site.studies import DeclaredStudy, FoundStudy
 from kmodels.spec.claims import MEASURES
 from kmodels.stats.measured import measured, of_one_run
@@ -81,7 +81,7 @@ def pages(known: Known) -> Iterator[tuple[str, bytes]]:
         about = _paragraphs(each.script.about)
         yield page(f"experiments/{each.script.name}.html", "experiment.html", each=each, about=about, sections=shown)
     yield page("models.html", "models.html", networks=known.networks)
-    uses = _uses(known.scripts)
+    uses = _uses(known)
     for network in known.networks:
         own = uses.get(network.name, [])
         yield page(f"models/{network.name}.html", "model.html", network=network, uses=own)
@@ -163,7 +163,9 @@ def _section(part: Part, known: Known) -> dict[str, Any]:
         "figures": known.figures(part),
         "base": settings(experiment.base),
         "changes": {cell: changes(experiment.base, experiment.recipe(cell)) for cell in experiment.all_cells()},
-        "models": {cell: experiment.recipe(cell).model for cell in experiment.all_cells()},
+        "models": {
+            cell: trained_network(experiment.recipe(cell), known.networks)[0].name for cell in experiment.all_cells()
+        },
         "measures": measures(part),
         "measure_names": list(dict.fromkeys(line.measure.label for line in part.lines)),
         "measures_shown": list(dict.fromkeys(named(line.measure) for line in part.lines)),
@@ -224,13 +226,16 @@ def _classes(part: Part, counted: Mapping[str, list[Run]], known: Known) -> dict
     return {"scores": scores, "missing": sorted(missing), "best": best}
 
 
-def _uses(scripts: Iterable[Evidence]) -> dict[str, list[dict[str, Any]]]:
-    """The cells that train each network."""
+def _uses(known: Known) -> dict[str, list[dict[str, Any]]]:
+    """The cells that train each network, under whichever name, and what they change of it."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for each in scripts:
+    for each in known.scripts:
         for part in each.parts:
             for cell in part.experiment.all_cells():
                 ids = dict.fromkeys(row.id for row in part.experiment.rows if row.cell == cell)
-                use = {"script": each.script.name, "part": part, "cell": cell, "rows": list(ids)}
-                found.setdefault(part.experiment.recipe(cell).model, []).append(use)
+                recipe = part.experiment.recipe(cell)
+                network, arguments = trained_network(recipe, known.networks)
+                changed = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+                use = {"script": each.script.name, "part": part, "cell": cell, "rows": list(ids), "changed": changed}
+                found.setdefault(network.name, []).append(use)
     return found
