@@ -83,7 +83,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     what = check.add_mutually_exclusive_group(required=True)
     what.add_argument("row", nargs="?", metavar="ROW", help="id of a row, such as A-1.2")
     what.add_argument("--all", action="store_true", help="every stored run")
-    check.add_argument("--repaired", action="store_true", help="the repaired cells of the row's experiments as well")
+    check.add_argument("--added", action="store_true", help="the cells added to the row's experiments as well")
     check.add_argument("--weights", action="store_true", help="evaluate the kept weights instead (needs Keras)")
     check.add_argument("--experiments", type=Path, metavar="DIR", help="the scripts (default: experiments)")
     check.add_argument(
@@ -169,8 +169,8 @@ def _verify(asked: argparse.Namespace) -> int:
     from kmodels.spec.declarations import load_scripts
     from kmodels.verification import rows
 
-    if asked.all and asked.repaired:
-        raise WrongUse("argument --repaired: expected with a row, as --all checks every run")
+    if asked.all and asked.added:
+        raise WrongUse("argument --added: expected with a row, as --all checks every run")
     if asked.all and asked.experiments is not None:
         raise WrongUse("argument --experiments: expected with a row, as --all reads the run files alone")
     stored = rows.read_results(asked.results)
@@ -178,7 +178,7 @@ def _verify(asked: argparse.Namespace) -> int:
         found = rows.verify_all(stored)
     else:
         scripts = load_scripts(asked.experiments or Path("experiments"))
-        found = rows.verify_row(asked.row, scripts, stored, repaired=asked.repaired)
+        found = rows.verify_row(asked.row, scripts, stored, added=asked.added)
     if asked.weights:
         from kmodels.verification.kept_weights import check_weights
 

@@ -167,7 +167,7 @@ def _list(experiment: Experiment) -> None:
     print(f"{experiment.name}: {experiment.question}")
     for cell in experiment.all_cells():
         rows = ", ".join(dict.fromkeys(row.id for row in experiment.rows if row.cell == cell))
-        kind = "repaired" if cell in experiment.repaired else rows
+        kind = ", ".join(filter(None, (rows, "added" if cell in experiment.repaired else "")))
         print(f"  {cell}{f'  [{kind}]' if kind else ''}")
     for claim in experiment.claims:
         print(f"  claim: {claim.text}")

@@ -76,7 +76,8 @@ def test_a_page_a_network_with_its_numbers_as_text(tmp_path):
 
 def uses(folder, name):
     """The table of where a network is trained: rows of (rows, cell, changed, experiment) or without `changed`."""
-    return [row for row in read_page(folder, f"models/{name}.html").rows if len(row) in (3, 4)][1:]
+    rows = [row for row in read_page(folder, f"models/{name}.html").rows if len(row) in (3, 4)][1:]
+    return [[row[0], row[1].removesuffix(" (added)"), *row[2:]] for row in rows]
 
 
 @pytest.fixture(scope="module")

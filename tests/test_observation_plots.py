@@ -51,6 +51,13 @@ RUNS = {
 }
 
 
+def test_a_cell_that_no_report_has_is_marked():
+    ours = dataclasses.replace(EXPERIMENT, cells={CELLS[0]: {}}, repaired={CELLS[1]: {"epochs": 2}, CELLS[2]: {}})
+    axes = [one for one in draw("gradient_norms", ours, RUNS).axes if one.get_visible()]
+    assert [one.get_title() for one in axes] == [f"{CELLS[0]}, 2 runs", f"{CELLS[1]} (added), 1 run"]
+    assert f"{CELLS[2]} (added), 1 run: " in alt_text("gates", ours, RUNS)
+
+
 def test_gradients_are_drawn_layer_by_layer_as_geometric_means():
     axes = [one for one in draw("gradient_norms", EXPERIMENT, RUNS).axes if one.get_visible()]
     assert [one.get_title() for one in axes] == [f"{CELLS[0]}, 2 runs", f"{CELLS[1]}, 1 run"]

@@ -12,8 +12,8 @@ from kmodels.report.plots import PANELS, alt_text, average, draw, fingerprint, r
 from kmodels.spec.claims import Claim, Row
 from tests.simulated_runs import EXPERIMENT, run, seeds
 
-ZERO, FIFTH, HALF, REPAIRED = EXPERIMENT.all_cells()
-RUNS = {ZERO: seeds([[0.9, 0.92], [0.91, 0.93]]), REPAIRED: seeds([0.8], REPAIRED)}
+ZERO, FIFTH, HALF, ADDED = EXPERIMENT.all_cells()
+RUNS = {ZERO: seeds([[0.9, 0.92], [0.91, 0.93]]), ADDED: seeds([0.8], ADDED)}
 
 
 def test_the_band_is_one_standard_deviation_over_all_runs():
@@ -25,7 +25,7 @@ def test_the_band_is_one_standard_deviation_over_all_runs():
 
 
 def test_one_run_has_no_band_and_none_no_curve():
-    assert average(RUNS[REPAIRED], "loss", 1).sd is None
+    assert average(RUNS[ADDED], "loss", 1).sd is None
     assert average({}, "loss", 1) is None
     assert average(RUNS[ZERO], "learning_rate", 1) is None
 
@@ -41,7 +41,7 @@ def test_the_figure_shows_each_cell_that_has_run_in_its_units():
     for axes in figure.axes:
         assert axes.get_xlabel() == "epoch"
         assert axes.get_ylabel() in ("cross-entropy (nats)", "accuracy (%)")
-        assert [line.get_label() for line in axes.lines] == [f"{ZERO}, 4 runs", f"{REPAIRED} (repaired), 1 run"]
+        assert [line.get_label() for line in axes.lines] == [f"{ZERO}, 4 runs", f"{ADDED} (added), 1 run"]
         assert len(axes.collections) == 1  # a band for the cell with several runs
     assert figure.axes[3].lines[0].get_ydata()[-1] == pytest.approx(91.5)
     assert "quick protocol" in figure.get_suptitle()
@@ -54,9 +54,9 @@ def test_a_band_is_claimed_only_where_there_is_one():
         figure = draw(EXPERIMENT, {cell: RUNS[cell] for cell in cells}, folds=2)
         return " ".join(figure.legends[0].get_title().get_text().split())
 
-    assert "one seed" in said(REPAIRED) and "±" not in said(REPAIRED)
+    assert "one seed" in said(ADDED) and "±" not in said(ADDED)
     assert "has none" not in said(ZERO)
-    assert "± 1 standard deviation" in said(ZERO, REPAIRED) and "a cell with 1 run has none" in said(ZERO, REPAIRED)
+    assert "± 1 standard deviation" in said(ZERO, ADDED) and "a cell with 1 run has none" in said(ZERO, ADDED)
 
 
 @pytest.mark.parametrize("count", [1, 11, 30])

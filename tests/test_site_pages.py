@@ -36,6 +36,20 @@ def test_quick_runs_stand_apart_without_a_verdict_and_are_counted_nowhere(tmp_pa
     assert "0 of" in front and "hours of training" not in front
 
 
+def test_a_cell_that_no_report_has_is_marked_wherever_it_stands(tmp_path):
+    part = tiny(repaired={"mended": {"head": "softmax"}})
+    build(tmp_path / "site", scripts=[script(part)], runs=simulated([script(part)], seeds=1))
+    for name in ("experiments/tiny.html", "models/lenet.html"):
+        page = read_page(tmp_path / "site", name)
+        cells = [entry for row in page.rows for entry in row if "mended" in entry]
+        assert cells and set(cells) == {"mended (added)"}
+        assert "(added): not in the report" in page.words
+    assert "marked “(added)” is not in the report" in read_page(tmp_path / "site", "index.html").words
+    plain = tiny()
+    build(tmp_path / "plain", scripts=[script(plain)])
+    assert "(added)" not in read_page(tmp_path / "plain", "experiments/tiny.html").words
+
+
 def test_what_scripts_say_is_shown_and_never_obeyed(tmp_path):
     cells = {HOSTILE: {"dropout": 0.0}, "b": {"dropout": 0.5}}
     part = tiny(

@@ -45,11 +45,11 @@ def test_a_seed_without_all_its_folds_is_checked_and_said_to_be_unfinished(tmp_p
     assert found.summary[0].endswith("ours not run yet | not run yet (unfinished: seed 0 has 1 of 2 folds)")
 
 
-def test_repaired_cells_are_checked_where_asked(results):
+def test_added_cells_are_checked_where_asked(results):
     write_run(make(BASE.change(head="softmax"), cell="mended"), results)
     stored = read_results(results)
     assert [cell.cell for cell in verify_row("X-1.1", SCRIPTS, stored).cells] == ["plain"]
-    asked = verify_row("X-1.1", SCRIPTS, stored, repaired=True)
+    asked = verify_row("X-1.1", SCRIPTS, stored, added=True)
     assert [(cell.cell, len(cell.runs)) for cell in asked.cells] == [("plain", 3), ("mended", 1)]
 
 
@@ -202,7 +202,7 @@ def test_weights_do_not_hide_what_is_wrong_with_the_predictions(call, results, m
         (("X-11",), "row: expected one like X-1.1. Received: 'X-11'"),
         ((), "one of the arguments ROW --all is required"),
         (("X-1.1", "--all"), "not allowed with argument"),
-        (("--all", "--repaired"), "argument --repaired: expected with a row"),
+        (("--all", "--added"), "argument --added: expected with a row"),
         (("--all", "--experiments", "none"), "argument --experiments: expected with a row"),
     ],
 )

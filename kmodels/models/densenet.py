@@ -38,7 +38,7 @@ def densenet(
     `stem_normalize=True`, `stem_pool=True` it is torchvision's; DenseNet-BC-100-12 is `blocks=(16, 16, 16)`,
     `growth=12`, `stem_filters=24`. Report D's SimpleDenseNet is `blocks=(3, 3, 3)`, `growth=12`, `bottleneck=0`,
     `transitions=(128, 64)`, `stem_kernel=7`, `stem_stride=2`, `stem_pool=True`, `last_normalize=False`,
-    `weights="torch"`; its repaired variant keeps the stem's defaults, so that the first block sees whole images.
+    `weights="torch"`; with the stem's defaults, as in `densenet_d_small_stem`, its first block sees whole images.
 
     Args:
         input_shape: `(height, width, channels)`, large enough that each pooling and transition leaves a pixel.

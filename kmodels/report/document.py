@@ -5,54 +5,24 @@ Nothing here trains, reads files or invents a number: where nothing has run the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
-from kmodels.plural import counted
+from kmodels.report.line import Line
+from kmodels.report.notes import added_note, quick_note, reasons, unfinished
 from kmodels.report.tables import ClaimLines, Table, to_markdown, to_rich
 from kmodels.report.wording import effect_line, number, ours, p_value, reading, reported
 from kmodels.results.provenance import provenance
 from kmodels.results.runs import Run
-from kmodels.spec.claims import MEASURES, Claim, Measure, Row
+from kmodels.spec.claims import MEASURES, Claim, Row
 from kmodels.spec.experiment import Experiment
-from kmodels.stats.inference import Estimate, Runs, Sample, estimate, gather
+from kmodels.stats.inference import Runs, Sample, estimate, gather
 from kmodels.stats.verdicts import ClaimVerdict, RowVerdict, compare, judge_claims, judge_row
 
 __all__ = ["ClaimLines", "Line", "Protocol", "Table", "claim_lines", "claim_verdicts", "lines", "table"]
 __all__ += ["to_markdown", "to_rich"]
 
 Protocol = Literal["report", "quick"]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of a table: the values behind it, and how they are written.
-
-    Attributes:
-        row: what the report says; its id is empty for a cell that no row names.
-        cell: the cell's name as shown.
-        measure: what is measured.
-        sample: our values.
-        estimate: what they come to; None where no seed is complete.
-        verdict: what they say of the reported number.
-        reported: the reported number.
-        ours: ours, or why there is none.
-        spread: standard deviation over folds; empty without folds.
-        word: the verdict in a word; empty where there is nothing to judge.
-    """
-
-    row: Row
-    cell: str
-    measure: Measure
-    sample: Sample
-    estimate: Estimate | None
-    verdict: RowVerdict
-    reported: str
-    ours: str
-    spread: str
-    word: str
 
 
 def lines(
@@ -164,11 +134,12 @@ def table(
         verdicts = claim_verdicts([(experiment, runs, folds)])[experiment.name]
     notes = [
         *reading(measures, folds, experiment.base.split.folds),
-        *_quick_note(experiment, quick),
-        *_unfinished(shown_lines),
+        *added_note(experiment),
+        *([quick_note(experiment)] if quick else []),
+        *unfinished(shown_lines),
     ]
     if not quick:
-        notes += _reasons(shown_lines)
+        notes += reasons(shown_lines)
     notes += [f"Assumed, as the report does not say: {line}" for line in experiment.assumptions]
     notes += provenance(_used(runs, folds), folds)
     title = f"{experiment.name}: {experiment.question}"
@@ -204,7 +175,7 @@ def _line(experiment: Experiment, row: Row, sample: Sample, missing: Mapping[str
     measure, found, verdict = MEASURES[row.measure], estimate(sample), _judged(experiment, row, sample)
     return Line(
         row=row,
-        cell=f"{row.cell} (repaired)" if row.cell in experiment.repaired else row.cell,
+        cell=experiment.shown(row.cell),
         measure=measure,
         sample=sample,
         estimate=found,
@@ -224,39 +195,6 @@ def _entries(line: Line) -> tuple[str, ...]:
 
 def _not_run(experiment: Experiment, cell: str) -> str:
     return "not run yet: needs a GPU" if experiment.recipe(cell).needs_gpu else "not run yet"
-
-
-def _quick_note(experiment: Experiment, quick: bool) -> Iterator[str]:
-    if quick:
-        changes = ", ".join(f"{name}={value}" for name, value in (experiment.quick or {}).items())
-        yield (
-            f"Quick protocol ({changes or 'as declared'}): shows that it runs and which way it points, "
-            "not whether the report is right."
-        )
-
-
-def _unfinished(shown: Sequence[Line]) -> Iterator[str]:
-    told = set()
-    for row, sample in ((line.row, line.sample) for line in shown):
-        if row.cell in told or not sample.partial:
-            continue
-        told.add(row.cell)
-        parts = ", ".join(f"seed {seed} has {n} of {sample.wanted} folds" for seed, n in sample.partial.items())
-        seeds = counted(len(sample.folds), "seed")
-        yield f"Unfinished, not counted: {row.cell} has {seeds} complete; {parts}."
-
-
-def _reasons(shown: Sequence[Line]) -> Iterator[str]:
-    measured = Counter((line.row.id, line.row.cell) for line in shown)
-    for row, verdict, measure in ((line.row, line.verdict, line.measure) for line in shown):
-        what = f"{row.id}, {row.cell}" + (f", {measure.label}" if measured[row.id, row.cell] > 1 else "")
-        if row.id and verdict.reason:
-            yield f"{what}: {verdict.word}: {verdict.reason}."
-        elif row.id and verdict.interval is not None:
-            low, high = number(verdict.interval.low, measure), number(verdict.interval.high, measure)
-            other = row.reported.other_images if row.reported is not None else None
-            where = f"{low} … {high}" + ("" if other is None else f", measured on {other:,} other images")
-            yield f"{what}: {verdict.word}: 95 of 100 single runs are expected in {where}."
 
 
 def _used(runs: Mapping[str, Runs], folds: int) -> Iterable[Run]:

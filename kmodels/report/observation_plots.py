@@ -59,9 +59,9 @@ def draw(name: str, experiment: Experiment, runs: Mapping[str, Runs], *, class_n
 
 
 def _observed(name: str, experiment: Experiment, runs: Mapping[str, Runs]) -> _Observed:
-    """Returns the runs of each cell that observed it, in order; a cell without any is left out."""
+    """Returns the runs that observed it by their cells' shown names, in order; a cell without any is left out."""
     found = {
-        cell: [run for _, run in sorted(runs.get(cell, {}).items()) if name in run.observations]
+        experiment.shown(cell): [run for _, run in sorted(runs.get(cell, {}).items()) if name in run.observations]
         for cell in experiment.all_cells()
     }
     return {cell: some for cell, some in found.items() if some}

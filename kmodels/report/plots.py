@@ -136,8 +136,7 @@ def _title(experiment: Experiment, note: str) -> str:
 
 
 def _label(experiment: Experiment, cell: str, runs: int) -> str:
-    repaired = " (repaired)" if cell in experiment.repaired else ""
-    return cell_label(f"{cell}{repaired}", runs)
+    return cell_label(experiment.shown(cell), runs)
 
 
 def alt_text(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: str = "") -> str:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from kmodels.report.notes import ADDED
 from kmodels.report.wording import abbreviated, number
 from kmodels.results.runs import Run
 from kmodels.site import rows
@@ -113,7 +114,7 @@ def _environment() -> jinja2.Environment:
         "symbol": lambda word: _SYMBOLS.get(word, ""),
         "short": abbreviated,
     }
-    environment.globals["shortened"] = rows.shortened
+    environment.globals |= {"shortened": rows.shortened, "added": ADDED}
     return environment
 
 
@@ -237,5 +238,6 @@ def _uses(known: Known) -> dict[str, list[dict[str, Any]]]:
                 network, arguments = trained_network(recipe, known.networks)
                 changed = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
                 use = {"script": each.script.name, "part": part, "cell": cell, "rows": list(ids), "changed": changed}
+                use |= {"added": cell in part.experiment.repaired}
                 found.setdefault(network.name, []).append(use)
     return found

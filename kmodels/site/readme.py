@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from kmodels.report.notes import ADDED
 from kmodels.report.tables import markdown_table
 from kmodels.site.evidence import Evidence
 from kmodels.site.rows import VERDICTS, ReportRow, report_claims, report_rows, rows_run, shortened
@@ -32,6 +33,8 @@ def readme_block(found: Sequence[Evidence]) -> str:
     if shown:
         columns = ("row", "cell", "measure", "reported", "ours ± 95 % CI (n)", "verdict")
         parts.append(markdown_table(columns, map(_entries, shown)))
+        if any(row.line.row.cell in row.part.experiment.repaired for row in shown):
+            parts.append(f"(added): {ADDED}.")
     if len(shown) < len(done):
         parts.append(f"{len(done) - len(shown)} further numbers, which no report prints, are on the site.")
     if told:

@@ -51,7 +51,8 @@ class Experiment:
         question: one line for the table's title.
         base: the recipe that every cell changes.
         cells: cell name -> changes (see `Recipe.change`), as the report ran them.
-        repaired: further cells with a quirk of the report mended; shown beside, never as the report's.
+        repaired: further cells that we added: with a quirk of the report mended, or with a further question beside the
+            report's, such as twice its epochs; shown beside and marked so, never as the report's.
         rows: the report's rows; each names a cell.
         claims: statements over cells.
         seeds: how many seeds the report protocol trains by default.
@@ -99,8 +100,12 @@ class Experiment:
             self.base.change(**self.quick)
 
     def all_cells(self) -> tuple[str, ...]:
-        """Returns the names of all cells, the report's first, then the repaired ones."""
+        """Returns the names of all cells, the report's first, then those added."""
         return (*self.cells, *self.repaired)
+
+    def shown(self, cell: str) -> str:
+        """Returns a cell's name as readers see it: those that no report has are marked as added."""
+        return f"{cell} (added)" if cell in self.repaired else cell
 
     @property
     def only_counts(self) -> bool:

@@ -119,7 +119,7 @@ def near(row: str, scripts: Iterable[Script]) -> tuple[str, ...]:
     return tuple(known[match] for match in difflib.get_close_matches(row.casefold(), known, n=4, cutoff=0.5))
 
 
-def verify_row(row: str, scripts: Sequence[Script], stored: Stored, *, repaired: bool = False) -> Verification:
+def verify_row(row: str, scripts: Sequence[Script], stored: Stored, *, added: bool = False) -> Verification:
     """Checks the runs that a row of a report is judged by, and the row's numbers and verdict.
 
     Damaged files anywhere in the results count as differences: which row they belonged to, nobody can say.
@@ -128,7 +128,7 @@ def verify_row(row: str, scripts: Sequence[Script], stored: Stored, *, repaired:
         row: id of a row, such as `A-1.2`.
         scripts: where rows are declared.
         stored: the results.
-        repaired: check the repaired cells of the row's experiments as well.
+        added: check the cells that we added to the row's experiments as well.
 
     Raises:
         ValueError: no script declares such a row.
@@ -145,7 +145,7 @@ def verify_row(row: str, scripts: Sequence[Script], stored: Stored, *, repaired:
         asked = {r.cell: repr(experiment.recipe(r.cell)) for r in experiment.rows if r.id == row}
         own = [cell for cell, recipe in asked.items() if recipe not in known]  # another script may ask of the same runs
         known.update(asked.values())
-        wanted = [*own, *(cell for cell in experiment.repaired if repaired and cell not in own)]
+        wanted = [*own, *(cell for cell in experiment.repaired if added and cell not in own)]
         if not wanted:
             continue
         matched = shown_runs(experiment, stored.runs.values(), quick=False, digests=DIGESTS)
