@@ -60,6 +60,29 @@ def test_the_whole_table():
     )
 
 
+def test_what_is_validated_on_the_test_images_is_called_by_their_name():
+    refit = {"refit": {"split": Split(kind="test")}, "refit, logits": {"split": Split(kind="test"), "head": "logits"}}
+    claims = [*EXPERIMENT.claims, Claim(text="Repaired: logits help", best=["refit, logits", "refit"])]
+    claims += [Claim(text="Ours: refitting helps", best=["refit", ZERO], measure="validation_loss")]
+    value = table(
+        {**RUNS, "refit": seeds([0.99], "refit")}, dataclasses.replace(EXPERIMENT, repaired=refit, claims=claims)
+    )
+    shown = {row[1]: row[2] for row in value.rows}
+    assert shown == {
+        **dict.fromkeys((ZERO, FIFTH, HALF), "validation accuracy"),
+        **dict.fromkeys(("refit (added)", "refit, logits (added)"), "test accuracy"),
+    }
+    assert value.footnotes[0].startswith("Numbers: validation accuracy in %, test accuracy in %;")
+    note = "Validated on the test images, and so called test accuracy or loss, not validation"
+    assert f"{note}: refit (added), refit, logits (added)." in value.footnotes
+    assert not any(line.startswith(note) for line in table().footnotes)
+    assert [claim.text.rpartition("(")[2] for claim in value.claims] == [
+        "validation accuracy)",
+        "test accuracy)",
+        "test loss and validation loss)",
+    ]
+
+
 def test_nothing_has_run():
     value = table({})
     assert {row[3] for row in value.rows} == {"not run yet"}

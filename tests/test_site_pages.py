@@ -36,6 +36,25 @@ def test_quick_runs_stand_apart_without_a_verdict_and_are_counted_nowhere(tmp_pa
     assert "0 of" in front and "hours of training" not in front
 
 
+def test_accuracy_on_the_test_images_is_nowhere_called_validation_accuracy(tmp_path):
+    base = LENET_A.change(epochs=2, split=Split(kind="holdout", validation_fraction=0.1))
+    part = tiny(base=base, repaired={"refit": {"split": Split(kind="test")}})
+    runs = simulated([script(part)], seeds=1)
+    build(tmp_path / "site", scripts=[script(part)], runs=runs)
+    page = read_page(tmp_path / "site", "experiments/tiny.html")
+    refit = next(run for run in runs if run.cell == "refit")
+    accuracy = f"{100 * refit.scores['validation_accuracy']:.2f}"
+    (line,) = (row for row in page.rows if row[:2] == ["–", "refit (added)"])
+    assert line[2] == "test accuracy (%)" and line[4] == f"{accuracy} (1)"
+    whole = {row[0]: row[1:] for row in page.rows if len(row) == 4}
+    assert whole["validation accuracy (%)"][2] == whole["validation loss"][2] == "–"
+    assert whole["test accuracy (%)"][2] == f"{accuracy} (1)" and whole["test loss"][:2] == ["–", "–"]
+    (heading,) = (row for row in page.rows if row[-1:] == ["run file"])
+    (run,) = (row for row in page.rows if row[0] == "refit (added)" and refit.key in row[-1])
+    told = dict(zip(heading, run, strict=True))
+    assert (told["validation accuracy"], told["test accuracy"]) == ("–", accuracy)
+
+
 def test_a_cell_that_no_report_has_is_marked_wherever_it_stands(tmp_path):
     part = tiny(repaired={"mended": {"head": "softmax"}})
     build(tmp_path / "site", scripts=[script(part)], runs=simulated([script(part)], seeds=1))

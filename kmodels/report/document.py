@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from kmodels.report.line import Line
-from kmodels.report.notes import added_note, quick_note, reasons, unfinished
+from kmodels.report.notes import added_note, on_test_images_note, quick_note, reasons, unfinished
 from kmodels.report.tables import ClaimLines, Table, to_markdown, to_rich
 from kmodels.report.wording import effect_line, number, ours, p_value, reading, reported
 from kmodels.results.provenance import provenance
@@ -134,6 +134,7 @@ def table(
         verdicts = claim_verdicts([(experiment, runs, folds)])[experiment.name]
     notes = [
         *reading(measures, folds, experiment.base.split.folds),
+        *on_test_images_note(shown_lines, experiment),
         *added_note(experiment),
         *([quick_note(experiment)] if quick else []),
         *unfinished(shown_lines),
@@ -152,7 +153,7 @@ def table(
             for line in shown_lines
         ),
         footnotes=(*notes, f"Made by: {command}"),
-        claims=tuple(claim_lines(verdict, quick) for verdict in verdicts),
+        claims=tuple(claim_lines(experiment, verdict, quick) for verdict in verdicts),
     )
 
 
@@ -172,7 +173,8 @@ def _bare_cells(experiment: Experiment) -> Iterator[Row]:
 
 
 def _line(experiment: Experiment, row: Row, sample: Sample, missing: Mapping[str, str]) -> Line:
-    measure, found, verdict = MEASURES[row.measure], estimate(sample), _judged(experiment, row, sample)
+    measure, found = experiment.measure(row.cell, row.measure), estimate(sample)
+    verdict = _judged(experiment, row, sample)
     return Line(
         row=row,
         cell=experiment.shown(row.cell),
@@ -201,15 +203,18 @@ def _used(runs: Mapping[str, Runs], folds: int) -> Iterable[Run]:
     return [run for cell in runs.values() for (_, fold), run in sorted(cell.items()) if fold < folds]
 
 
-def claim_lines(verdict: ClaimVerdict, quick: bool = False) -> ClaimLines:
+def claim_lines(experiment: Experiment, verdict: ClaimVerdict, quick: bool = False) -> ClaimLines:
     """Returns a claim's verdict in words.
 
     Args:
+        experiment: whose claim it is.
         verdict: as `claim_verdicts` gives it.
         quick: leave out verdict and p values, and say which way the runs point.
     """
-    measure = MEASURES[verdict.claim.measure]
-    text = f"{verdict.claim.text} ({measure.label})"
+    claim = verdict.claim
+    measure, cells = MEASURES[claim.measure], [cell for pair in claim.pairs() for cell in pair]
+    labels = dict.fromkeys(experiment.measure(cell, claim.measure).label for cell in cells)
+    text = f"{claim.text} ({' and '.join(labels)})"
     effects = tuple(effect_line(comparison, measure, quick) for comparison in verdict.comparisons)
     if quick:
         return ClaimLines(text, "", _direction(verdict), effects)

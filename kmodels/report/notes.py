@@ -8,12 +8,21 @@ from collections.abc import Iterator, Sequence
 from kmodels.plural import counted
 from kmodels.report.line import Line
 from kmodels.report.wording import number
+from kmodels.spec.claims import MEASURES
 from kmodels.spec.experiment import Experiment
 
-__all__ = ["ADDED", "added_note", "quick_note", "reasons", "unfinished"]
+__all__ = ["ADDED", "added_note", "on_test_images_note", "quick_note", "reasons", "unfinished"]
 
 ADDED = "not in the report: a quirk of it mended, or a further question"
 """What a cell that is marked as added is."""
+
+
+def on_test_images_note(shown: Sequence[Line], experiment: Experiment) -> Iterator[str]:
+    """Yields which cells have no validation images but the test images, where that gives a measure another name."""
+    renamed = dict.fromkeys(line.row.cell for line in shown if line.measure != MEASURES[line.row.measure])
+    if renamed:
+        cells = ", ".join(map(experiment.shown, renamed))
+        yield f"Validated on the test images, and so called test accuracy or loss, not validation: {cells}."
 
 
 def added_note(experiment: Experiment) -> Iterator[str]:

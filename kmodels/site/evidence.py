@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -176,13 +177,12 @@ def measures(part: Part) -> list[tuple[str, list[str]]]:
 
     Only measures that some cell has; a dash stands for a cell that has it not.
     """
-    cells = part.counted
-    found = []
-    for measure in MEASURES:
-        values = [_measured(part, cell, measure) for cell in cells]
-        if any(values):
-            found.append((named(MEASURES[measure]), [value or "–" for value in values]))
-    return found
+    found: dict[Measure, dict[str, str]] = {}
+    for name, cell in itertools.product(MEASURES, part.counted):
+        if value := _measured(part, cell, name):
+            # validated on the test images it comes twice, under one name
+            found.setdefault(part.experiment.measure(cell, name), {}).setdefault(cell, value)
+    return [(named(measure), [values.get(cell, "–") for cell in part.counted]) for measure, values in found.items()]
 
 
 def _measured(part: Part, cell: str, measure: str) -> str:

@@ -21,7 +21,8 @@ from kmodels.site.evidence import Evidence, Part, changes, measures, named, sett
 from kmodels.site.figures import Figure
 from kmodels.site.networks import Network, trained_network
 from kmodels.site.studies import DeclaredStudy, FoundStudy
-from kmodels.spec.claims import MEASURES
+from kmodels.spec.claims import MEASURES, Measure
+from kmodels.spec.experiment import Experiment
 from kmodels.stats.measured import measured, of_one_run
 
 __all__ = ["Known", "pages", "source"]
@@ -170,30 +171,33 @@ def _section(part: Part, known: Known) -> dict[str, Any]:
         "measures": measures(part),
         "measure_names": list(dict.fromkeys(line.measure.label for line in part.lines)),
         "measures_shown": list(dict.fromkeys(named(line.measure) for line in part.lines)),
-        "run_measures": [MEASURES[name].label for name in _of_runs(part)],
-        "runs": {cell: [_run_line(run, part) for run in runs] for cell, runs in counted.items()},
+        "run_measures": [measure.label for measure in _of_runs(part)],
+        "runs": {cell: [_run_line(run, cell, part) for run in runs] for cell, runs in counted.items()},
         "run_count": sum(map(len, counted.values())),
         "classes": _classes(part, counted, known),
     }
 
 
-def _run_line(run: Run, part: Part) -> dict[str, Any]:
+def _run_line(run: Run, cell: str, part: Part) -> dict[str, Any]:
     return {
         "run": run,
-        "values": [_value(run, name) for name in _of_runs(part)],
+        "values": [_value(run, cell, measure, part.experiment) for measure in _of_runs(part)],
         "minutes": f"{sum(run.seconds.values()) / 60:.1f}",
         "commit": run.commit[:10],
         "path": f"{run.experiment}/{run.key}.json",
     }
 
 
-def _of_runs(part: Part) -> list[str]:
+def _of_runs(part: Part) -> list[Measure]:
     """Measures of the runs behind the lines, each once."""
-    return list(dict.fromkeys(of_one_run(line.row.measure) for line in part.lines))
+    asked = ((line.row.cell, of_one_run(line.row.measure)) for line in part.lines)
+    return list(dict.fromkeys(part.experiment.measure(cell, name) for cell, name in asked))
 
 
-def _value(run: Run, name: str) -> str:
-    measure = MEASURES[name]
+def _value(run: Run, cell: str, measure: Measure, experiment: Experiment) -> str:
+    name = next((name for name in MEASURES if experiment.measure(cell, name) == measure), None)
+    if name is None:  # such as validation accuracy of a run that was validated on the test images
+        return "–"
     lacks = measure.probabilities and name not in run.scores and not run.diverged
     return "not kept" if lacks else number(measured(run, name), measure)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kmodels.checks import require
-from kmodels.spec.claims import MEASURES, Claim, Row
+from kmodels.spec.claims import MEASURES, Claim, Measure, Row
 from kmodels.spec.recipe import Precision, Recipe, Schedule, Split
 
 __all__ = ["Experiment", "Precision", "Recipe", "Schedule", "Split", "grid"]
@@ -106,6 +106,11 @@ class Experiment:
     def shown(self, cell: str) -> str:
         """Returns a cell's name as readers see it: those that no report has are marked as added."""
         return f"{cell} (added)" if cell in self.repaired else cell
+
+    def measure(self, cell: str, name: str) -> Measure:
+        """Returns a measure by its key in `MEASURES`, called after the images that a cell's runs are measured on."""
+        found = MEASURES[name]
+        return found.on_test_images() if self.recipe(cell).split.kind == "test" else found
 
     @property
     def only_counts(self) -> bool:
