@@ -123,7 +123,15 @@ def test_the_list_has_a_line_a_run_of_80_columns():
     assert max(map(len, lines(runs, 120))) > 80
 
 
-def test_what_is_left_is_one_line():
+@pytest.mark.parametrize(("count", "said"), [(1, "1 needs a GPU"), (3, "3 need a GPU")])
+def test_how_many_need_a_gpu_is_said_in_words(count, said):
+    runs = plan(EXPERIMENT)
+    states = ["needs GPU"] * count + ["done"] * (len(runs) - count)
+    some = [replace(run, state=state) for run, state in zip(runs, states, strict=True)]
+    assert what_is_left(some) == f"24 runs: {24 - count} done, {said}; none left"
+
+
+def test_what_is_left_is_one_sentence():
     runs = estimated(plan(EXPERIMENT), Speeds((), known_macs()))
     assert what_is_left(runs).startswith("24 runs; 24 left, about ")
     some = with_states(runs, done=[run.key for run in runs[:20]], begun=[run.key for run in runs[:21]])

@@ -55,6 +55,13 @@ def test_accuracy_on_the_test_images_is_nowhere_called_validation_accuracy(tmp_p
     assert (told["validation accuracy"], told["test accuracy"]) == ("–", accuracy)
 
 
+def test_one_row_is_not_called_rows(tmp_path):
+    two = tiny(rows=[Row("A-1.2", "dropout=0.0"), Row("A-1.3", "dropout=0.5")])
+    build(tmp_path / "site", scripts=[script(tiny(), name="one"), script(two, name="two")])
+    assert " Row A-1.2 " in read_page(tmp_path / "site", "experiments/one.html").words
+    assert " Rows A-1.2, A-1.3 " in read_page(tmp_path / "site", "experiments/two.html").words
+
+
 def test_a_cell_that_no_report_has_is_marked_wherever_it_stands(tmp_path):
     part = tiny(repaired={"mended": {"head": "softmax"}})
     build(tmp_path / "site", scripts=[script(part)], runs=simulated([script(part)], seeds=1))

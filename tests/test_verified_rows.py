@@ -36,6 +36,11 @@ def test_a_rows_runs_numbers_and_verdict_are_recomputed(results):
     assert [cell.cell for cell in both.cells] == ["dropout", "plain"]
 
 
+def test_a_row_is_found_in_upper_and_in_lower_case(results):
+    stored = read_results(results)
+    assert verify_row("x-1.1", SCRIPTS, stored) == verify_row("X-1.1", SCRIPTS, stored)
+
+
 def test_a_seed_without_all_its_folds_is_checked_and_said_to_be_unfinished(tmp_path):
     experiment = dataclasses.replace(EXPERIMENT, base=FOLDS, rows=EXPERIMENT.rows[:1], claims=[])
     scripts = (dataclasses.replace(SCRIPTS[0], experiments=(experiment,)),)

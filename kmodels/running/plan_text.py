@@ -42,15 +42,15 @@ def lines(runs: Sequence[PlannedRun], columns: int = 80) -> Iterator[str]:
 
 
 def what_is_left(runs: Sequence[PlannedRun]) -> str:
-    """Returns in one line how many runs are done and left, how long those take, and where that comes from.
+    """Returns in one sentence how many runs are done and left, how long those take, and where that comes from.
 
     Args:
         runs: the queue.
     """
     counts = Counter(run.state for run in runs)
-    states = ", ".join(
-        f"{counts[state]} {state}" for state in ("done", "begun", "running", "needs GPU") if counts[state]
-    )
+    needing = counts["needs GPU"]
+    found = [f"{counts[state]} {state}" for state in ("done", "begun", "running") if counts[state]]
+    states = ", ".join(found + ([f"{needing} {'needs' if needing == 1 else 'need'} a GPU"] if needing else []))
     left = [run for run in runs if run.state in ("waiting", "begun")]
     said = f"{counted(len(runs), 'run')}{f': {states}' if states else ''}; "
     if not left:

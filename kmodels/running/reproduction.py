@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -124,10 +125,18 @@ def _with_states(runs: Sequence[PlannedRun], asked: argparse.Namespace) -> tuple
 def _list(parts: Parts, asked: argparse.Namespace) -> int:
     runs, _ = _queue(parts, asked)
     runs = shortest_first(runs)
-    for line in lines(runs, max(80, shutil.get_terminal_size().columns)):
+    for line in lines(runs, _columns()):
         print(line)
-    print(what_is_left(runs))
+    _say_what_is_left(runs)
     return 0
+
+
+def _columns() -> int:
+    return max(80, shutil.get_terminal_size().columns)
+
+
+def _say_what_is_left(runs: Sequence[PlannedRun], end: str = "") -> None:
+    print(textwrap.fill(f"{what_is_left(runs)}{end}", _columns()))
 
 
 def _train(parts: Parts, asked: argparse.Namespace, began: float) -> int:
@@ -139,7 +148,7 @@ def _train(parts: Parts, asked: argparse.Namespace, began: float) -> int:
     runs, speeds = _queue(parts, asked)
     left = _left(runs)
     if not left:
-        print(what_is_left(runs))
+        _say_what_is_left(runs)
         return 0
     folder = amount.folder(asked.out)
     folder.mkdir(parents=True, exist_ok=True)  # hours of training are not to end in a folder that cannot be written to
@@ -166,7 +175,7 @@ def _train(parts: Parts, asked: argparse.Namespace, began: float) -> int:
             return 130
         runs = estimated(_with_states(runs, asked), speeds)
         status = 1 if outcome.failed else status
-    print(f"{what_is_left(runs)}{'; the same command goes on' if _left(runs) else ''}")
+    _say_what_is_left(runs, "; the same command goes on" if _left(runs) else "")
     return status
 
 

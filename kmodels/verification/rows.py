@@ -125,7 +125,7 @@ def verify_row(row: str, scripts: Sequence[Script], stored: Stored, *, added: bo
     Damaged files anywhere in the results count as differences: which row they belonged to, nobody can say.
 
     Args:
-        row: id of a row, such as `A-1.2`.
+        row: id of a row, such as `A-1.2`, in upper or lower case.
         scripts: where rows are declared.
         stored: the results.
         added: check the cells that we added to the row's experiments as well.
@@ -133,6 +133,7 @@ def verify_row(row: str, scripts: Sequence[Script], stored: Stored, *, added: bo
     Raises:
         ValueError: no script declares such a row.
     """
+    row = {known.casefold(): known for known in row_ids(scripts)}.get(row.casefold(), row)
     parts = [e for script in scripts for e in script.experiments if any(r.id == row for r in e.rows)]
     if not parts:
         hint = f"one like {', '.join(near(row, scripts))}" if near(row, scripts) else "one that a script declares"
