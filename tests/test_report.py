@@ -45,7 +45,6 @@ def test_the_whole_table():
         ("–", f"{ADDED} (added)", "–", "not run yet", "", ""),
     )
     notes = "\n".join(value.footnotes)
-    assert "(added): not in the report: a quirk of it mended, or a further question." in value.footnotes
     assert "Assumed, as the report does not say: MNIST comes to 32x32 by zero padding" in notes
     assert "Runs: 18 (3 seeds × 2 folds at most a cell), 18.0 min in total." in notes
     assert "Data: mnist from npz (54000 train / 6000 validation images)." in notes
@@ -58,29 +57,6 @@ def test_the_whole_table():
         rf"{ZERO} minus {FIFTH}: \+0.99 points, 95 % interval \[\+0.97, \+1.01\], p < 0.001, n = 3 seeds",
         claim.effects[0],
     )
-
-
-def test_what_is_validated_on_the_test_images_is_called_by_their_name():
-    refit = {"refit": {"split": Split(kind="test")}, "refit, logits": {"split": Split(kind="test"), "head": "logits"}}
-    claims = [*EXPERIMENT.claims, Claim(text="Repaired: logits help", best=["refit, logits", "refit"])]
-    claims += [Claim(text="Ours: refitting helps", best=["refit", ZERO], measure="validation_loss")]
-    value = table(
-        {**RUNS, "refit": seeds([0.99], "refit")}, dataclasses.replace(EXPERIMENT, repaired=refit, claims=claims)
-    )
-    shown = {row[1]: row[2] for row in value.rows}
-    assert shown == {
-        **dict.fromkeys((ZERO, FIFTH, HALF), "validation accuracy"),
-        **dict.fromkeys(("refit (added)", "refit, logits (added)"), "test accuracy"),
-    }
-    assert value.footnotes[0].startswith("Numbers: validation accuracy in %, test accuracy in %;")
-    note = "Validated on the test images, and so called test accuracy or loss, not validation"
-    assert f"{note}: refit (added), refit, logits (added)." in value.footnotes
-    assert not any(line.startswith(note) for line in table().footnotes)
-    assert [claim.text.rpartition("(")[2] for claim in value.claims] == [
-        "validation accuracy)",
-        "test accuracy)",
-        "test loss and validation loss)",
-    ]
 
 
 def test_nothing_has_run():

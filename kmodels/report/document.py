@@ -11,7 +11,7 @@ from typing import Literal
 from kmodels.report.line import Line
 from kmodels.report.notes import added_note, on_test_images_note, quick_note, reasons, unfinished
 from kmodels.report.tables import ClaimLines, Table, to_markdown, to_rich
-from kmodels.report.wording import effect_line, number, ours, p_value, reading, reported
+from kmodels.report.wording import counts_line, effect_line, number, ours, p_value, reading, reported
 from kmodels.results.provenance import provenance
 from kmodels.results.runs import Run
 from kmodels.spec.claims import MEASURES, Claim, Row
@@ -218,7 +218,7 @@ def claim_lines(experiment: Experiment, verdict: ClaimVerdict, quick: bool = Fal
     effects = tuple(effect_line(comparison, measure, quick) for comparison in verdict.comparisons)
     if quick:
         return ClaimLines(text, "", _direction(verdict), effects)
-    detail = verdict.reason
+    detail = "; ".join(filter(None, (counts_line(verdict.comparisons, measure), verdict.reason)))
     if verdict.p is not None and verdict.p_adjusted is not None:
         over = f" ({p_value(verdict.p_adjusted)} after Holm's correction over {verdict.family} claims)"
         detail = "; ".join(filter(None, (p_value(verdict.p) + (over if verdict.family > 1 else ""), detail)))

@@ -10,7 +10,7 @@ from kmodels.spec.claims import Measure, Row
 from kmodels.stats.inference import Estimate, Interval
 from kmodels.stats.verdicts import Comparison
 
-__all__ = ["abbreviated", "effect_line", "number", "ours", "p_value", "reading", "reported"]
+__all__ = ["abbreviated", "counts_line", "effect_line", "number", "ours", "p_value", "reading", "reported"]
 
 _DECIMALS = {"%": 2, "s": 1, "images/s": 0, "GiB": 2, "epochs": 1, "thousand": 1, "million": 1}
 
@@ -93,6 +93,22 @@ def abbreviated(count: int) -> str:
             value = count / size
             return f"{value:.{max(0, 3 - len(str(int(value))))}f} {unit}"
     return str(count)
+
+
+def counts_line(comparisons: Sequence[Comparison], measure: Measure) -> str:
+    """Returns what an exact measure counts of each pair of cells, to the last one; empty where nothing is counted.
+
+    Args:
+        comparisons: the pairs.
+        measure: what is counted, in its own units.
+    """
+    scale = {"thousand": 1e3, "million": 1e6}.get(measure.unit, 1)
+    pairs = [
+        f"{c.better} {round(scale * c.counts[0]):,} against {c.worse} {round(scale * c.counts[1]):,}"
+        for c in comparisons
+        if c.counts is not None
+    ]
+    return f"counted: {', '.join(pairs)} {measure.label}" if pairs else ""
 
 
 def effect_line(comparison: Comparison, measure: Measure, quick: bool = False) -> str:

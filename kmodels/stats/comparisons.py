@@ -29,6 +29,7 @@ class Comparison:
         folds: how many folds it is over.
         points: whether the mean difference lies where the claim says; None where nothing has run.
         unkept: runs of the two cells whose files lack what the measure needs.
+        counts: what an exact measure says of the two cells; None for others, and where a cell has no count or several.
     """
 
     better: str
@@ -40,6 +41,7 @@ class Comparison:
     folds: int = 1
     points: bool | None = None
     unkept: int = 0
+    counts: tuple[float, float] | None = None
 
 
 def compare(claim: Claim, samples: Mapping[str, Sample]) -> tuple[Comparison, ...]:
@@ -69,7 +71,10 @@ def _comparison(claim: Claim, first: str, second: str, samples: Mapping[str, Sam
         over_folds = corrected_resampled_interval([a - b for a, b in pairs], *sizes)
     points = None if test.effect is None else low < sign * test.effect < high
     unkept = one.unkept + other.unkept
-    return Comparison(first, second, test, p_for, p_against, over_folds, one.wanted, points, unkept)
+    counts = None
+    if MEASURES[claim.measure].exact and len(set(ours.values())) == len(set(theirs.values())) == 1:
+        counts = next(iter(ours.values())), next(iter(theirs.values()))
+    return Comparison(first, second, test, p_for, p_against, over_folds, one.wanted, points, unkept, counts)
 
 
 def bounds(claim: Claim) -> tuple[float, float]:
