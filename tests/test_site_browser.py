@@ -153,10 +153,64 @@ PAGES = ["index.html", "experiments/ablation_dropout.html", "experiments/ablatio
 PAGES += ["models/densenet121_imagenet.html", "tuning.html"]
 
 
+def on_a_phone(browser, width=390):
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_every_verdict_is_seen_on_a_phone_without_swiping(browser, folder, width):
+    on_a_phone(browser, width)
+    try:
+        for page in ("index.html", "experiments/ablation_dropout.html", "experiments/ablation_skip_connections.html"):
+            browser.get((folder / page).as_uri())
+            outside = browser.execute_script(
+                "return [...document.querySelectorAll('.verdict')].filter(part => {"
+                " const at = part.getBoundingClientRect(), box = part.closest('.box')?.getBoundingClientRect();"
+                " return !at.width || at.left < 0 || at.right > innerWidth || (box && at.right > box.right + 1);"
+                "}).map(part => part.innerText)"
+            )
+            assert outside == [], page
+            assert browser.find_elements("css selector", ".stacked .verdict")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_rows_are_sorted_and_filtered_on_a_phone_too(front):
+    on_a_phone(front)
+    try:
+        heading(front, "reported").click()
+        reported = numbers(column(front, 3))
+        percent = [value for value in reported if value <= 100]
+        assert len(percent) > 20 and percent == sorted(percent)
+        front.find_element("css selector", "form[data-table=row-table] [name=text]").send_keys("DROPOUT e-t")
+        shown = [row for row in front.find_elements("css selector", ROWS) if row.is_displayed()]
+        assert shown and all(row.text.startswith("E-T") for row in shown)
+        label = "return getComputedStyle(arguments[0].cells[3], '::before').content"
+        assert front.execute_script(label, shown[0]).startswith('"reported')
+    finally:
+        front.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_blocks_are_still_tables_to_those_who_hear_them(browser, folder, phone):
+    if phone:
+        on_a_phone(browser)
+    try:
+        browser.get((folder / "index.html").as_uri())
+        found = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        roles = [node["role"]["value"] for node in found if not node["ignored"]]
+        rows = len(browser.find_elements("css selector", ROWS))
+        assert roles.count("table") == 4
+        assert roles.count("row") > rows and roles.count("columnheader") >= 6 + 4 + 3
+        assert roles.count("cell") >= 6 * rows
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_no_page_scrolls_sideways_on_a_phone(browser, folder, width):
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    on_a_phone(browser, width)
     try:
         for page in PAGES:
             browser.get((folder / page).as_uri())
