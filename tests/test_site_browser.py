@@ -1,9 +1,12 @@
 """The site in a browser: it opens from the disk, sorts, filters, fits a phone, and can be read in the dark."""
 
+import io
 import json
 import re
 import shutil
+from collections import Counter
 
+import numpy as np
 import pytest
 
 from tests.simulated_results import simulated
@@ -246,6 +249,36 @@ def test_text_stands_out_in_light_and_dark(browser, folder, scheme):
             assert (high + 0.05) / (low + 0.05) >= 4.5, colour
     finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def shades(browser, scheme):
+    """How many pixels of the page's first figure are seen in which colour, and the page's own."""
+    from PIL import Image
+
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    try:
+        picture = browser.find_element("css selector", ".plot img").screenshot_as_png
+        pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).reshape(-1, 3)
+        page = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        return Counter(map(tuple, pixels.tolist())), tuple(int(part) for part in re.findall(r"\d+", page))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_a_figure_in_the_dark_is_as_dark_as_its_page_and_its_lines_stand_out(browser, folder):
+    browser.get((folder / "experiments" / "ablation_skip_connections.html").as_uri())
+    light, _ = shades(browser, "light")
+    dark, page = shades(browser, "dark")
+    assert light.most_common(1)[0][0] == (255, 255, 255)
+    ground = dark.most_common(1)[0][0]
+    assert max(abs(one - other) for one, other in zip(ground, page, strict=True)) <= 2
+    drawn, seen = (
+        next(colour for colour, _ in found.most_common() if max(colour) - min(colour) > 100) for found in (light, dark)
+    )
+    assert drawn.index(max(drawn)) == seen.index(max(seen))  # blue stays blue
+    low, high = luminance(str(page)), luminance(str(seen))
+    assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 def test_figures_are_shown(browser, folder):
