@@ -145,6 +145,12 @@ def test_list_names_cells_rows_and_claims(capsys):
     assert "claim: A: no dropout is best" in said
 
 
+def test_list_marks_the_cells_that_no_report_has(capsys):
+    assert call("--list", experiments=[replace(TINY, repaired={"on logits": {"head": "logits"}})]) == 0
+    said = capsys.readouterr().out
+    assert "on logits  [added]" in said and "dropout=0.0  [A-1.2]" in said
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
