@@ -10,6 +10,7 @@ import pytest
 
 from kmodels.report.plots import PANELS, alt_text, average, draw, fingerprint, render, write_figures
 from kmodels.spec.claims import Claim, Row
+from kmodels.spec.recipe import Split
 from tests.simulated_runs import EXPERIMENT, run, seeds
 
 ZERO, FIFTH, HALF, ADDED = EXPERIMENT.all_cells()
@@ -47,6 +48,21 @@ def test_the_figure_shows_each_cell_that_has_run_in_its_units():
     assert "quick protocol" in figure.get_suptitle()
     legend = figure.legends[0]
     assert "± 1 standard deviation over these runs" in legend.get_title().get_text()
+
+
+@pytest.mark.parametrize(
+    ("tested", "expected"), [((ZERO, ADDED), "Test"), ((ADDED,), "Validation or test"), ((), "Validation")]
+)
+def test_where_the_test_images_validate_the_panels_say_so(tested, expected):
+    on_test = {"split": Split(kind="test")}
+    cells = {name: {**changes, **on_test} if name in tested else changes for name, changes in EXPERIMENT.cells.items()}
+    added = {ADDED: {**EXPERIMENT.repaired[ADDED], **(on_test if ADDED in tested else {})}}
+    experiment = dataclasses.replace(EXPERIMENT, cells=cells, repaired=added, rows=[], claims=[])
+    titles = [axes.get_title() for axes in draw(experiment, RUNS, folds=2).axes]
+    assert titles == ["Training loss", f"{expected} loss", "Training accuracy", f"{expected} accuracy"]
+    words = alt_text(experiment, RUNS, folds=2)
+    assert ("validation accuracy 80.00 %" in words) == (ADDED not in tested)
+    assert ("test accuracy 80.00 %" in words) == (ADDED in tested)
 
 
 def test_a_band_is_claimed_only_where_there_is_one():

@@ -6,7 +6,7 @@ Matplotlib's object interface only: no global figure state, and Matplotlib is im
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,8 +92,9 @@ def draw(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, note: 
         figure.suptitle("\n".join(textwrap.wrap(_title(experiment, note), 80)), fontsize=11, fontweight="bold")
         panels = figure.subplots(2, 2, sharex=True, sharey="row")
         counts = []
-        for (name, (title, label)), axes in zip(PANELS.items(), panels.flat, strict=True):
-            axes.set_title(title, fontsize=10)
+        drawn = [cell for cell in experiment.all_cells() if runs.get(cell)]
+        for (name, (_, label)), axes in zip(PANELS.items(), panels.flat, strict=True):
+            axes.set_title(_panel_title(experiment, name, drawn), fontsize=10)
             axes.set_ylabel(label)
             axes.set_xlabel("epoch")
             axes.tick_params(labelleft=True, labelbottom=True)
@@ -135,6 +136,15 @@ def _title(experiment: Experiment, note: str) -> str:
     return f"{experiment.name}: {experiment.question}" + (f" ({note})" if note else "")
 
 
+def _panel_title(experiment: Experiment, name: str, cells: Sequence[str]) -> str:
+    """The title of a panel, which says that what is called validation are the test images, where they are."""
+    kinds = {experiment.recipe(cell).split.kind == "test" for cell in cells}
+    title = PANELS[name][0]
+    if kinds == {True}:
+        return title.replace("Validation", "Test")
+    return title.replace("Validation", "Validation or test") if True in kinds else title
+
+
 def _label(experiment: Experiment, cell: str, runs: int) -> str:
     return cell_label(experiment.shown(cell), runs)
 
@@ -148,13 +158,14 @@ def alt_text(experiment: Experiment, runs: Mapping[str, Runs], *, folds: int, no
         folds: number of folds of the protocol.
         note: as for `draw`.
     """
-    lines = [f"{_title(experiment, note)}. Four panels against the epoch: training and validation loss and accuracy."]
+    drawn = [cell for cell in experiment.all_cells() if runs.get(cell)]
+    titles = ", ".join(_panel_title(experiment, name, drawn).lower() for name in PANELS)
+    lines = [f"{_title(experiment, note)}. Four panels against the epoch: {titles}."]
     for cell in experiment.all_cells():
         ends = {name: average(runs.get(cell, {}), name, folds) for name in PANELS}
         told = [
-            f"{PANELS[name][0].lower()} {100 * c.mean[-1]:.2f} %"
-            if "accuracy" in name
-            else f"{PANELS[name][0].lower()} {c.mean[-1]:.4f}"
+            f"{_panel_title(experiment, name, [cell]).lower()} "
+            + (f"{100 * c.mean[-1]:.2f} %" if "accuracy" in name else f"{c.mean[-1]:.4f}")
             for name, c in ends.items()
             if c is not None
         ]

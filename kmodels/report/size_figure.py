@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +47,7 @@ def draw_size(figure: Figure, found: Mapping[str, Sequence[Run]]) -> None:
             )
         set_log_ticks(axes)
         axes.set_xlabel(cost)
-        axes.set_ylabel("validation accuracy (%)")
+        axes.set_ylabel(f"{_accuracy(run for runs in found.values() for run in runs)} (%)")
         axes.tick_params(labelleft=True)
     figure.legend(
         *panels[0].get_legend_handles_labels(),
@@ -67,4 +67,13 @@ def size_in_words(runs: Sequence[Run]) -> str:
         runs: the cell's runs.
     """
     size, accuracy = runs[0].observations["size"], np.mean([run.scores["validation_accuracy"] for run in runs])
-    return f"{size['parameters']:,} parameters, {size['macs']:,} operations, validation accuracy {100 * accuracy:.2f} %"
+    counts = f"{size['parameters']:,} parameters, {size['macs']:,} operations"
+    return f"{counts}, {_accuracy(runs)} {100 * accuracy:.2f} %"
+
+
+def _accuracy(runs: Iterable[Run]) -> str:
+    """What an accuracy is called: that of test images, where they validated."""
+    kinds = {run.recipe["split"]["kind"] == "test" for run in runs}
+    if kinds == {True}:
+        return "test accuracy"
+    return "validation or test accuracy" if True in kinds else "validation accuracy"
