@@ -30,6 +30,7 @@ def test_only_keeps_what_a_name_a_row_or_a_cell_begins_with():
 def test_a_repaired_cell_alone_can_be_chosen():
     part = narrowed(replace(TINY, repaired={"mended": {"head": "softmax"}}), "mended")
     assert list(part.all_cells()) == ["mended"]
+    assert part.shown("mended") == "mended (added)"
 
 
 def test_digits_are_enlarged_and_get_as_many_steps():

@@ -29,7 +29,7 @@ def test_a_rows_runs_numbers_and_verdict_are_recomputed(results):
     found = verify_row("X-1.1", SCRIPTS, read_results(results))
     assert (found.same, found.runs) == (True, 3)
     (line,) = found.summary
-    assert line.startswith("X-1.1, plain, validation_accuracy: reported 90 | ours 9")
+    assert line.startswith("X-1.1, plain, validation accuracy: reported 90 | ours 9")
     assert line.endswith("(3) | cannot tell")  # three seeds a point apart
     both = verify_row("X-1.2", SCRIPTS, read_results(results))
     assert (both.runs, len(both.summary)) == (5, 2)

@@ -50,7 +50,7 @@ class Experiment:
         name: folder name of its results; letters, digits and hyphens.
         question: one line for the table's title.
         base: the recipe that every cell changes.
-        cells: cell name -> changes (see `Recipe.change`), as the report ran them.
+        cells: cell name -> changes (see `Recipe.change`), as the report ran them; empty only where something is `repaired`.
         repaired: further cells that we added: with a quirk of the report mended, or with a further question beside the
             report's, such as twice its epochs; shown beside and marked so, never as the report's.
         rows: the report's rows; each names a cell.
@@ -81,7 +81,7 @@ class Experiment:
     def __post_init__(self) -> None:
         ok = bool(self.name) and all(c.isalnum() or c == "-" for c in self.name)
         require(ok, "name", "letters, digits and hyphens", self.name)
-        require(bool(self.cells), "cells", "at least one cell", self.cells)
+        require(bool(self.cells or self.repaired), "cells", "at least one cell", self.cells)
         require(self.seeds >= 1, "seeds", "1 or more", self.seeds)
         require(self.quick_folds in (1, 2), "quick_folds", "1 or 2", self.quick_folds)
         twice = set(self.cells) & set(self.repaired)

@@ -29,12 +29,10 @@ def narrowed(experiment: Experiment, start: str) -> Experiment | None:
         named |= {cell for cell in experiment.all_cells() if cell.casefold().startswith(wanted)}
     if not named:
         return None
-    cells = {name: changes for name, changes in experiment.cells.items() if name in named}
-    repaired = {name: changes for name, changes in experiment.repaired.items() if name in named}
     return dataclasses.replace(
         experiment,
-        cells=cells or repaired,
-        repaired=repaired if cells else {},
+        cells={name: changes for name, changes in experiment.cells.items() if name in named},
+        repaired={name: changes for name, changes in experiment.repaired.items() if name in named},
         rows=[row for row in experiment.rows if row.cell in named],
         claims=[claim for claim in experiment.claims if {c for pair in claim.pairs() for c in pair} <= named],
     )

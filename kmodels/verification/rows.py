@@ -183,7 +183,7 @@ def _checked(run: Run) -> CheckedRun:
 def _lines(experiment: Experiment, runs: Mapping[str, Runs], row: str, wanted: Sequence[str]) -> list[str]:
     shown = document.lines(experiment, runs, folds=experiment.base.split.folds)
     return [
-        f"{row}, {line.cell}, {line.row.measure}: reported {line.reported} | ours {line.ours} | {line.verdict.word}"
+        f"{row}, {line.cell}, {line.measure.label}: reported {line.reported} | ours {line.ours} | {line.verdict.word}"
         f"{_unfinished(line.sample)}"
         for line in shown
         if line.row.id == row and line.row.cell in wanted
