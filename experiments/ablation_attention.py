@@ -10,7 +10,7 @@ equal. All else waits for its protocol.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, Split, main
-from kmodels.recipes import RESNET_D, RESNET_D_ASSUMED, VGG16_B, VGG16_B_ASSUMED
+from kmodels.recipes import RESNET_D, RESNET_D_ASSUMED, SE_B_ASSUMED, VGG16_B, VGG16_B_ASSUMED
 from kmodels.spec.recipe import Schedule
 
 _OWN = {"split": Split(kind="holdout", validation_fraction=0.1)}
@@ -90,8 +90,7 @@ B = Experiment(
     ],
     assumptions=[
         *VGG16_B_ASSUMED,
-        "SE reduces to a sixteenth. “-1” is read as SE after every convolution, “-2” as after every stage: the text "
-        "says that only the first was trained, the table has both.",
+        *SE_B_ASSUMED,
         "The report names no validation images and does not say whether its numbers are of the last epoch or the best: "
         "the last, and for row B-1.1 the maximum over the epochs beside it (validation images are the test images).",
         "Where a network has validation images of its own, they are a tenth of the training images.",
@@ -131,6 +130,7 @@ SIZE = Experiment(
     ],
     assumptions=[
         VGG16_B_ASSUMED[0],
+        *SE_B_ASSUMED,
         "They are counted with the digits that are at hand everywhere, brought to 32x32: one channel instead of three, "
         "1,152 weights fewer in the first convolution of each.",
     ],

@@ -9,7 +9,7 @@ waits for its protocol.
 """
 
 from kmodels import Claim, Experiment, Reported, Row, main
-from kmodels.recipes import LENET_A, LENET_A_ASSUMED, VGG16_B, VGG16_B_ASSUMED
+from kmodels.recipes import LENET_A, LENET_A_ASSUMED, SE_B_ASSUMED, VGG16_B, VGG16_B_ASSUMED
 
 VGG16 = Experiment(
     name="B-vgg16-augmentation",
@@ -94,7 +94,11 @@ RESNET18 = Experiment(
             best=["SE-ResNet-18, flip and crop", "SE-ResNet-18"],
         ),
     ],
-    assumptions=[*VGG16_B_ASSUMED[1:], "The augmentation is not named: flip and crop with 4 pixels are assumed."],
+    assumptions=[
+        *VGG16_B_ASSUMED[1:],
+        SE_B_ASSUMED[0],
+        "The augmentation is not named: flip and crop with 4 pixels are assumed.",
+    ],
 )
 
 LENET = Experiment(

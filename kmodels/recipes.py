@@ -10,7 +10,7 @@ from kmodels.spec.recipe import Restart
 
 __all__ = ["ALEXNET_A", "ALEXNET_A_ASSUMED", "CONVNET_C", "CONVNET_C_ASSUMED", "LENET_A", "LENET_A_ASSUMED"]
 __all__ += ["PLAIN_NET_D", "PLAIN_NET_D_ASSUMED", "RESNET18_E", "RESNET18_E_ASSUMED", "RESNET_D", "RESNET_D_ASSUMED"]
-__all__ += ["RESNET18_E_LIMIT", "RESNET18_E_LIMIT_ASSUMED", "VGG16_B", "VGG16_B_ASSUMED"]
+__all__ += ["RESNET18_E_LIMIT", "RESNET18_E_LIMIT_ASSUMED", "SE_B_ASSUMED", "VGG16_B", "VGG16_B_ASSUMED"]
 
 LENET_A = Recipe(
     model="lenet",
@@ -80,6 +80,13 @@ VGG16_B_ASSUMED = (
     "The rate's steps after 20, 30 and 40 epochs stand under the report's first table; elsewhere they are assumed.",
 )
 """What `VGG16_B` had to assume."""
+
+SE_B_ASSUMED = (
+    "SE reduces to a sixteenth, as in the paper on squeeze-and-excitation.",
+    "“-1” is read as SE after every convolution, “-2” as after every stage: the text says that only the first was "
+    "trained, the table has both.",
+)
+"""What report B's networks with squeeze-and-excitation had to assume: their reduction, and the names of VGG's two."""
 
 CONVNET_C = Recipe(
     model="convnet",

@@ -113,15 +113,20 @@ def test_the_best_epoch_is_that_of_the_curve():
 def test_observations_are_measured():
     norms = {"layers": ["a", "b", "c", "d"], "kernel_sizes": [3, 1, 5, 0]}
     seen = {"size": {"parameters": 131_127, "macs": 2_500_000}}
-    done = replace(run(), observations={**seen, "gradient_norms": {**norms, "norms": [[1, 7, 100, 7], [1, 7, 1, 7]]}})
+    done = replace(
+        run(),
+        observations={**seen, "gradient_norms": {**norms, "norms": [[10, 7, 1, 7], [1, 7, 100, 7], [1, 7, 1, 7]]}},
+    )
     assert measured(done, "parameters") == 131.127
     assert measured(done, "macs") == 2.5
     assert measured(done, "gradient_ratio") == pytest.approx(-1.0)  # the mean of -2 and 0, of a and c
-    gone = replace(run(), observations={"gradient_norms": {**norms, "norms": [[0.0, 7, 100, 7]]}})
+    assert measured(done, "initial_gradient_ratio") == pytest.approx(1.0)
+    gone = replace(run(), observations={"gradient_norms": {**norms, "norms": [[1.0, 7, 100, 7], [0.0, 7, 100, 7]]}})
     assert math.isnan(measured(gone, "gradient_ratio"))
+    assert measured(gone, "initial_gradient_ratio") == pytest.approx(-2.0)
 
 
-@pytest.mark.parametrize("measure", ["gradient_ratio", "parameters", "macs"])
+@pytest.mark.parametrize("measure", ["gradient_ratio", "initial_gradient_ratio", "parameters", "macs"])
 def test_a_missing_observation_is_said(measure):
     with pytest.raises(ValueError, match="measure: expected a run that observed"):
         measured(run(), measure)

@@ -70,7 +70,7 @@ def test_another_form_is_found_out_when_it_is_read(spoiled):
 @given(st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=2), st.floats(1e-3, 1e3))
 def test_the_ratio_does_not_depend_on_the_scale_of_the_loss(ends, scale):
     def ratio(factor):
-        norms = [[factor * ends[0], 5.0, factor * ends[1], 1.0]]
+        norms = [[3.0, 5.0, 2.0, 1.0], [factor * ends[0], 5.0, factor * ends[1], 1.0]]
         return gradient_ratio({"gradient_norms": {"kernel_sizes": [3, 1, 3, 0], "norms": norms}})
 
     assert ratio(scale) == pytest.approx(ratio(1.0), abs=1e-9)
@@ -78,11 +78,19 @@ def test_the_ratio_does_not_depend_on_the_scale_of_the_loss(ends, scale):
 
 
 def test_without_convolutions_the_ends_are_the_first_and_last_layer():
-    assert gradient_ratio({"gradient_norms": {"kernel_sizes": [0, 0], "norms": [[100.0, 1.0]]}}) == pytest.approx(2.0)
+    assert gradient_ratio(
+        {"gradient_norms": {"kernel_sizes": [0, 0], "norms": [[1.0, 1.0], [100.0, 1.0]]}}
+    ) == pytest.approx(2.0)
 
 
 def test_a_gradient_that_is_no_number_has_no_ratio():
-    assert math.isnan(gradient_ratio({"gradient_norms": {"kernel_sizes": [3, 3], "norms": [[None, 1.0]]}}))
+    assert math.isnan(gradient_ratio({"gradient_norms": {"kernel_sizes": [3, 3], "norms": [[1.0, 1.0], [None, 1.0]]}}))
+
+
+def test_before_the_training_there_is_one_ratio_and_after_it_none_without_an_epoch():
+    seen = {"gradient_norms": {"kernel_sizes": [3, 3], "norms": [[100.0, 1.0]]}}
+    assert gradient_ratio(seen, untrained=True) == pytest.approx(2.0)
+    assert math.isnan(gradient_ratio(seen))
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))

@@ -44,7 +44,8 @@ QUESTIONS = {  # one script is one question, with the rows of all reports that a
     "best_model": ["E-T11", *ids("E-L", 2, 3)],
 }
 
-OBSERVED = {"gradient_ratio": "gradient_norms", "parameters": "size", "macs": "size", "train_loss_sum": "loss_sum"}
+OBSERVED = {"gradient_ratio": "gradient_norms", "initial_gradient_ratio": "gradient_norms"}
+OBSERVED |= {"parameters": "size", "macs": "size", "train_loss_sum": "loss_sum"}
 OF_MEMBERS = {"mean_probabilities_validation_accuracy", "majority_validation_accuracy"}
 OF_EPOCHS = {"best_validation_accuracy", "mean_train_loss", "train_loss", "train_accuracy", "accuracy_gap", "loss_gap"}
 OF_EPOCHS |= {"late_train_loss_fall", "late_accuracy_gain", "validation_loss_rise"}
@@ -234,6 +235,25 @@ def test_cells_differ_and_say_what_was_assumed(experiment):
     assert all(one != other for i, one in enumerate(resolved) for other in resolved[:i])
     assert experiment.assumptions
     assert len(set(experiment.assumptions)) == len(experiment.assumptions)
+
+
+def expanded(source):
+    """The rows that a network's source names: `A-2.1 … A-2.2, B-6; a paper` has three."""
+    parts = [part.split(" … ") for part in source.split(";")[0].split(", ")]
+    known = [part for part in parts if set(part) <= set(ROWS)]
+    return [row for part in known for row in ROWS[ROWS.index(part[0]) : ROWS.index(part[-1]) + 1]]
+
+
+def test_a_network_names_the_rows_that_train_it():
+    from kmodels.models import MODELS
+    from kmodels.site.networks import networks, trained_network
+
+    rows = {name: set() for name in MODELS}
+    for experiment in ALL:
+        for row in experiment.rows:
+            network, _ = trained_network(experiment.recipe(row.cell), networks())
+            rows[network.name].add(row.id)
+    assert {name: set(expanded(preset.source)) for name, preset in MODELS.items()} == rows
 
 
 def test_every_network_is_known_and_takes_its_arguments():

@@ -68,8 +68,8 @@ def average_net(
 
 
 MODELS: dict[str, Preset] = {
-    "lenet": Preset(lenet, "A-1.1, A-1.2, A-3.1"),
-    "alexnet": Preset(alexnet, "A-2.1, A-3.1", input_shape=_LARGE),
+    "lenet": Preset(lenet, "A-1.1, A-1.2, A-3.1, A-3.2"),
+    "alexnet": Preset(alexnet, "A-2.1 … A-3.3", input_shape=_LARGE),
     "alexnet_bn": Preset(alexnet, "A-2.2", {"normalize": True}, _LARGE),
     "average_net": Preset(average_net, "A-3.3", input_shape=_LARGE),
     "vgg11": Preset(vgg, f"B, configuration A; {_VGG}", {"configuration": "A", "normalize": False}),
@@ -81,14 +81,14 @@ MODELS: dict[str, Preset] = {
     "vgg11_bn": Preset(vgg, f"B, configuration A; {_VGG}", {"configuration": "A"}),
     "vgg13_bn": Preset(vgg, f"B, configuration B; {_VGG}", {"configuration": "B"}),
     "vgg16_1x1_bn": Preset(vgg, f"B, configuration C; {_VGG}", {"configuration": "C"}),
-    "vgg16_bn": Preset(vgg, f"B-1.1, B-2.1 … B-4.4, B-6; {_VGG}", {"configuration": "D"}),
+    "vgg16_bn": Preset(vgg, f"B-1.1, B-2.1 … B-2.4, B-3.1 … B-4.4, B-6; {_VGG}", {"configuration": "D"}),
     "vgg19_bn": Preset(vgg, f"B, configuration E; {_VGG}", {"configuration": "E"}),
     "se_vgg16_conv": Preset(vgg, "B-1.3", {"configuration": "D", "squeeze_excite_after": "conv"}),
     "se_vgg16_stage": Preset(vgg, "B-1.4", {"configuration": "D", "squeeze_excite_after": "stage"}),
     "convnet": Preset(convnet, "C-1 … C-6", input_shape=(28, 28, 1)),
     "plain_net": Preset(plain_net, "D-1"),
-    "densenet_d": Preset(densenet, "D-3", {**_SIMPLE_DENSENET, **_STEM_LARGE}),
-    "densenet_d_small_stem": Preset(densenet, "D-3, with another stem", _SIMPLE_DENSENET),
+    "densenet_d": Preset(densenet, "D-3, D-5", {**_SIMPLE_DENSENET, **_STEM_LARGE}),
+    "densenet_d_small_stem": Preset(densenet, "D-5", _SIMPLE_DENSENET),
     "densenet121": Preset(densenet, _DENSENET),
     "densenet_bc_100_12": Preset(densenet, _DENSENET, {"blocks": (16, 16, 16), "growth": 12, "stem_filters": 24}),
     **RESNETS,

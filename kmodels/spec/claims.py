@@ -86,7 +86,8 @@ MEASURES: dict[str, Measure] = {
     "best_validation_accuracy": Measure("validation accuracy, best epoch", "%", True),
     "mean_probabilities_validation_accuracy": Measure("validation accuracy, probabilities averaged", "%", True),
     "majority_validation_accuracy": Measure("validation accuracy, majority vote", "%", True),
-    "gradient_ratio": Measure("gradient norm, first over last convolution, log10, mean over the training", "", True),
+    "gradient_ratio": Measure("gradient norm, first over last convolution, log10, mean over the epochs", "", True),
+    "initial_gradient_ratio": Measure("gradient norm, first over last convolution, log10, before training", "", True),
     "parameters": Measure("trainable parameters", "thousand", False, exact=True),
     "macs": Measure("multiply-accumulates an image", "million", False, exact=True),
 }

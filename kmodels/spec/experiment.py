@@ -50,7 +50,8 @@ class Experiment:
         name: folder name of its results; letters, digits and hyphens.
         question: one line for the table's title.
         base: the recipe that every cell changes.
-        cells: cell name -> changes (see `Recipe.change`), as the report ran them; empty only where something is `repaired`.
+        cells: cell name -> changes (see `Recipe.change`), as the report ran them; none only beside
+            `repaired`.
         repaired: further cells that we added: with a quirk of the report mended, or with a further question beside the
             report's, such as twice its epochs; shown beside and marked so, never as the report's.
         rows: the report's rows; each names a cell.

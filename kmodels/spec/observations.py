@@ -37,15 +37,17 @@ def rounded(value: float) -> float | None:
     return near if math.isfinite(near) else None
 
 
-def gradient_ratio(observations: Mapping[str, Any]) -> float:
+def gradient_ratio(observations: Mapping[str, Any], *, untrained: bool = False) -> float:
     """Returns by how many powers of ten the first convolution's gradient is longer than the last one's.
 
-    The mean over all probes of the decimal logarithm of the ratio of their norms: negative where gradients vanish on
-    their way to the first layer, positive where they grow. Convolutions of one pixel (shortcuts, gates) do not count;
-    a network without larger ones is measured by its first and last layer.
+    The decimal logarithm of the ratio of their norms, mean over the probes after each epoch: negative where gradients
+    vanish on their way to the first layer, positive where they grow. Convolutions of one pixel (shortcuts, gates) do
+    not count; a network without larger ones is measured by its first and last layer. What the initial weights do is
+    a matter of its own, as a few epochs may turn it round.
 
     Args:
         observations: what a run stored, `gradient_norms` among it.
+        untrained: the probe before the training, alone.
 
     Returns:
         The mean; not a number where a gradient is zero or was not finite.
@@ -54,17 +56,21 @@ def gradient_ratio(observations: Mapping[str, Any]) -> float:
         ValueError: there are no gradient norms.
 
     Example:
-        >>> norms = {"layers": ["stem", "last", "logits"], "kernel_sizes": [3, 3, 0], "norms": [[0.1, 1.0, 5.0]]}
+        >>> probes = [[9.0, 9.0, 5.0], [0.1, 1.0, 5.0]]
+        >>> norms = {"layers": ["stem", "last", "logits"], "kernel_sizes": [3, 3, 0], "norms": probes}
         >>> gradient_ratio({"gradient_norms": norms})
         -1.0
+        >>> gradient_ratio({"gradient_norms": norms}, untrained=True)
+        0.0
     """
     found = observations.get("gradient_norms")
     if found is None:
         raise ValueError(f"observations: expected gradient_norms among them. Received: {sorted(observations)}")
     large = [place for place, size in enumerate(found["kernel_sizes"]) if size > 1]
     first, last = (large[0], large[-1]) if large else (0, -1)
-    ratios = [(probe[first], probe[last]) for probe in found["norms"]]
-    if any(not above or not below for above, below in ratios):
+    probes = found["norms"][:1] if untrained else found["norms"][1:]
+    ratios = [(probe[first], probe[last]) for probe in probes]
+    if not ratios or any(not above or not below for above, below in ratios):
         return math.nan
     return math.fsum(math.log10(above / below) for above, below in ratios) / len(ratios)
 

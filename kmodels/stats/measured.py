@@ -40,7 +40,8 @@ def measured(run: Run, measure: str) -> float:
     images after every epoch, and `test_accuracy_lost` what report C's way of testing costs. `peak_memory` is in GiB, of
     the process on a CPU and of PyTorch's allocations on a GPU: like `seconds` and `images_per_second` it compares runs
     of one machine alone.
-    `gradient_ratio` is `kmodels.spec.observations.gradient_ratio`; `parameters` are in thousands, `macs` in millions.
+    `gradient_ratio` is `kmodels.spec.observations.gradient_ratio`, `initial_gradient_ratio` that of the untrained
+    network; `parameters` are in thousands, `macs` in millions.
 
     Args:
         run: the run.
@@ -86,6 +87,8 @@ def measured(run: Run, measure: str) -> float:
         value = run.peak_memory_bytes / 2**30
     elif measure == "gradient_ratio":
         value = gradient_ratio(_observed(run, "gradient_norms", measure))
+    elif measure == "initial_gradient_ratio":
+        value = gradient_ratio(_observed(run, "gradient_norms", measure), untrained=True)
     elif measure in ("parameters", "macs"):
         value = _observed(run, "size", measure)["size"][measure] / (1e3 if measure == "parameters" else 1e6)
     else:
