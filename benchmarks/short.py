@@ -158,6 +158,10 @@ def main(given: Sequence[str] | None = None) -> int:
         options.networks, options.rounds = options.networks[:1], 1
     if options.rounds < 1:
         parser.error(f"--rounds: expected 1 or more. Received: {options.rounds}")
+    if options.json and not options.json.parent.is_dir():  # asked before minutes of measuring, not after
+        parser.error(f"--json: expected a file in a folder that is there. Received: {options.json}")
+    if options.table and not options.table.is_file():
+        parser.error(f"--table: expected a Markdown file that is there. Received: {options.table}")
     result = measure(options)
     table = render(result)
     print(table)

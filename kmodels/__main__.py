@@ -1,10 +1,12 @@
 """The networks from the command line, and the results: list, look at, ask about pictures, check.
 
-python -m kmodels models
-python -m kmodels summary resnet20
-python -m kmodels predict model.keras cat.png dog.jpg --dataset cifar10
-python -m kmodels verify D-1
-python -m kmodels report
+    python -m kmodels models
+    python -m kmodels summary resnet20
+    python -m kmodels predict model.keras cat.png dog.jpg --dataset cifar10
+    python -m kmodels verify D-1
+    python -m kmodels report
+
+`python -m kmodels COMMAND --help` says more of each.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from kmodels.command_line import Parser, WrongUse, check_backend, process, say
+from kmodels.command_line import Parser, WrongUse, check_backend, fitted, process, say
 
 __all__ = ["cited", "run_command"]
 
@@ -57,7 +59,7 @@ def run_command(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = Parser("python -m kmodels", description=__doc__, formatter_class=raw, allow_abbrev=False)
+    parser = Parser("python -m kmodels", description=fitted(__doc__ or ""), formatter_class=raw, allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     table = commands.add_parser("models", help="table of the networks: parameters, cost, input, where they stand")

@@ -34,8 +34,9 @@ def accelerate(
         model: a built functional or sequential model; compiled now or later.
         mode: `record` never compiles, `compile` does at once, `auto` once it has paid: after as many steps as compiling
             costs, by the work counted in the recorded graph and never by a clock. Nor does `auto` record what would
-            take longer than it saves: a kind of batch is recorded if 125 of it are to come, as far as `fit` can tell,
-            or after each 1,000 steps where nothing can; what is not recorded is Keras' own step.
+            take longer than it saves: a kind of batch is recorded if 125 of it are to come, as far as `fit` can tell
+            (the last batch of each epoch may be another kind), or after each 1,000 steps where nothing can; what is not
+            recorded is Keras' own step.
         steps: training steps that are ahead in all calls together, where they are known: `auto` then records from 400
             on and compiles, at once or never.
         exact: record Keras' own operations, so that the weights are those of Keras' step to the last bit; slower, and

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ __all__ = [
     "WrongUse",
     "check_backend",
     "check_kept_weights",
+    "fitted",
     "positive",
     "printable",
     "process",
@@ -46,10 +49,39 @@ class Parser(argparse.ArgumentParser):
 def script_parser() -> Parser:
     """Returns a parser without arguments that describes the running script by the script's own words."""
     return Parser(
-        description=sys.modules["__main__"].__doc__,
+        description=fitted(sys.modules["__main__"].__doc__ or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def fitted(text: str, columns: int | None = None) -> str:
+    r"""Returns a module's docstring as wide as the terminal: paragraphs wrapped, commands as they are.
+
+    Args:
+        text: the docstring; indented lines are commands, whose comment moves below where both are too long for a line.
+        columns: width; None for the terminal's, 80 at least.
+
+    Example:
+        >>> print(fitted("One\ntwo.\n\n    command    # why", 14))
+        One two.
+        <BLANKLINE>
+            command
+                # why
+    """
+    width = columns or max(80, shutil.get_terminal_size().columns)
+    parts = []
+    for paragraph in text.strip().split("\n\n"):
+        if not paragraph.startswith(" "):
+            parts.append(textwrap.fill(" ".join(paragraph.split()), width, break_long_words=False))
+            continue
+        lines = []
+        for line in paragraph.splitlines():
+            command, mark, comment = line.partition(" # ")
+            fits = len(line) <= width or not mark
+            lines += [line] if fits else [command.rstrip(), f"        # {comment}"]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
 def positive(text: str) -> int:

@@ -1,6 +1,7 @@
 """A script as a process of its own: killed, terminated, twice at once, into any pipe, and what it loads."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,21 @@ def test_two_calls_at_once_both_succeed(process, tmp_path):
         _, said = started.communicate(timeout=300)
         assert started.returncode == 0, said
     assert len(run_files(tmp_path / "results")) == 4
+
+
+@pytest.mark.parametrize("script", ["experiments/ablation_dropout.py", "experiments/reproduce.py", "-m kmodels"])
+def test_help_says_what_a_script_is_in_80_columns(script):
+    shown = subprocess.run(
+        [sys.executable, *script.split(), "--help"],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    described = re.split(r"\n\n(?=\w+ arguments:|options:)", shown.partition("\n\n")[2])[0]
+    assert "    python " in described and max(map(len, described.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["--list"], ["--report"]])

@@ -126,6 +126,12 @@ def test_observations_are_measured():
     assert measured(gone, "initial_gradient_ratio") == pytest.approx(-2.0)
 
 
+def test_a_sum_of_losses_that_was_too_large_to_store_is_no_number():
+    for sums, expected in (([9.0, 7.5], 7.5), ([9.0, None], math.nan)):
+        done = replace(run(), observations={"loss_sum": {"epochs": sums}})
+        assert measured(done, "train_loss_sum") == pytest.approx(expected, nan_ok=True)
+
+
 @pytest.mark.parametrize("measure", ["gradient_ratio", "initial_gradient_ratio", "parameters", "macs"])
 def test_a_missing_observation_is_said(measure):
     with pytest.raises(ValueError, match="measure: expected a run that observed"):

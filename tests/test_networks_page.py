@@ -122,3 +122,18 @@ def test_arguments_compare_as_they_are_built():
     assert trained_network(recipe, known) == (FOUND["densenet_bc_100_12"], {})
     lrn = LENET_A.change(model="vgg11_lrn", model_args={"normalize": True})
     assert trained_network(lrn, known) == (FOUND["vgg11_lrn"], {"normalize": True})
+
+
+def test_of_two_networks_as_near_the_one_that_is_named_is_trained():
+    recipe = LENET_A.change(model="vgg11_lrn", model_args={"normalize": True})
+    network, changed = trained_network(recipe, networks())
+    assert (network.name, changed) == ("vgg11_lrn", {"normalize": True})
+
+
+def test_a_network_that_is_not_yet_listed_has_no_page_and_stops_nothing(tmp_path, monkeypatch):
+    known = tuple(network for network in networks() if network.name != "lenet")
+    assert trained_network(LENET_A, known) is None
+    monkeypatch.setattr("kmodels.site.build.networks", lambda: known)
+    build_site(tmp_path / "site")
+    page = read_page(tmp_path / "site", "experiments/ablation_dropout.html")
+    assert "lenet" in page.words

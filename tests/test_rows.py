@@ -251,8 +251,9 @@ def test_a_network_names_the_rows_that_train_it():
     rows = {name: set() for name in MODELS}
     for experiment in ALL:
         for row in experiment.rows:
-            network, _ = trained_network(experiment.recipe(row.cell), networks())
-            rows[network.name].add(row.id)
+            trained = trained_network(experiment.recipe(row.cell), networks())
+            assert trained is not None, row
+            rows[trained[0].name].add(row.id)
     assert {name: set(expanded(preset.source)) for name, preset in MODELS.items()} == rows
 
 

@@ -273,9 +273,13 @@ def test_what_would_score_too_well_or_needs_test_images_is_no_recipe_of_a_search
         cross_validate_recipe(BASE.change(**changes), digits, seeds=[0], folder=tmp_path)
 
 
-def test_what_is_no_single_training_or_would_be_lost_is_no_recipe_of_a_search(digits, tmp_path):
+def test_what_is_no_single_training_is_no_recipe_of_a_search(digits, tmp_path):
     apart = BASE.change(model="average_net", model_args={"members": ("lenet", "plain_net")}, train_members="apart")
     with pytest.raises(ValueError, match="train_members: expected 'jointly' in a search"):
         cross_validate_recipe(apart, digits, seeds=[0], folder=tmp_path)
-    with pytest.raises(ValueError, match="observe: expected nothing in a search"):
-        cross_validate_recipe(BASE.change(observe=("size",)), digits, seeds=[0], folder=tmp_path)
+
+
+def test_what_a_recipe_observes_is_left_out_of_a_search(digits, tmp_path):
+    plain = cross_validate_recipe(BASE, digits, seeds=[0], folder=tmp_path)
+    seen = cross_validate_recipe(BASE.change(observe=("loss_sum",)), digits, seeds=[0], folder=tmp_path)
+    assert seen.reused == len(seen.scores) and seen.scores == plain.scores

@@ -64,15 +64,19 @@ class Network:
         return "x".join(map(str, self.input_shape))
 
 
-def trained_network(recipe: Recipe, known: Sequence[Network]) -> tuple[Network, dict[str, Any]]:
+def trained_network(recipe: Recipe, known: Sequence[Network]) -> tuple[Network, dict[str, Any]] | None:
     """Returns the network that a recipe trains, whatever name it is given there, and the arguments that it changes.
 
     It is the one with the same builder and the most arguments, defaults included, as the recipe gives them: `alexnet`
     with `normalize=True` is `alexnet_bn`. Of several as near it is the one that the recipe names, else the first.
 
     Args:
-        recipe: names one of `known`.
+        recipe: what is trained.
         known: the networks.
+
+    Returns:
+        The network and the arguments; None where the recipe names none of `known`, such as one that is not yet in
+        `networks.json`.
 
     Example:
         >>> from kmodels.recipes import RESNET18_E
@@ -80,7 +84,9 @@ def trained_network(recipe: Recipe, known: Sequence[Network]) -> tuple[Network, 
         >>> network.name, changed
         ('resnet26_e', {'dropout': 0.4})
     """
-    named = next(network for network in known if network.name == recipe.model)
+    named = next((network for network in known if network.name == recipe.model), None)
+    if named is None:
+        return None
     wanted = named.settings | _plain(recipe.model_args)
     family = [network for network in known if network.builder == named.builder]
     nearest = min(family, key=lambda network: (len(network.unlike(wanted)), network is not named))

@@ -23,6 +23,7 @@ from kmodels.site.networks import Network, trained_network
 from kmodels.site.studies import DeclaredStudy, FoundStudy
 from kmodels.spec.claims import MEASURES, Measure
 from kmodels.spec.experiment import Experiment
+from kmodels.spec.recipe import Recipe
 from kmodels.stats.measured import measured, of_one_run
 
 __all__ = ["Known", "pages", "source"]
@@ -165,9 +166,7 @@ def _section(part: Part, known: Known) -> dict[str, Any]:
         "figures": known.figures(part),
         "base": settings(experiment.base),
         "changes": {cell: changes(experiment.base, experiment.recipe(cell)) for cell in experiment.all_cells()},
-        "models": {
-            cell: trained_network(experiment.recipe(cell), known.networks)[0].name for cell in experiment.all_cells()
-        },
+        "models": {cell: _network(experiment.recipe(cell), known) for cell in experiment.all_cells()},
         "measures": measures(part),
         "measure_names": list(dict.fromkeys(line.measure.label for line in part.lines)),
         "measures_shown": list(dict.fromkeys(named(line.measure) for line in part.lines)),
@@ -231,6 +230,12 @@ def _classes(part: Part, counted: Mapping[str, list[Run]], known: Known) -> dict
     return {"scores": scores, "missing": sorted(missing), "best": best}
 
 
+def _network(recipe: Recipe, known: Known) -> str:
+    """Name of the network that a recipe trains where it has a page, else nothing."""
+    trained = trained_network(recipe, known.networks)
+    return trained[0].name if trained else ""
+
+
 def _uses(known: Known) -> dict[str, list[dict[str, Any]]]:
     """The cells that train each network, under whichever name, and what they change of it."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -239,7 +244,10 @@ def _uses(known: Known) -> dict[str, list[dict[str, Any]]]:
             for cell in part.experiment.all_cells():
                 ids = dict.fromkeys(row.id for row in part.experiment.rows if row.cell == cell)
                 recipe = part.experiment.recipe(cell)
-                network, arguments = trained_network(recipe, known.networks)
+                trained = trained_network(recipe, known.networks)
+                if trained is None:
+                    continue
+                network, arguments = trained
                 changed = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
                 use = {"script": each.script.name, "part": part, "cell": cell, "rows": list(ids), "changed": changed}
                 use |= {"added": cell in part.experiment.repaired}

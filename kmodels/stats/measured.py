@@ -68,7 +68,8 @@ def measured(run: Run, measure: str) -> float:
         curve = _curve(run, "val_loss", measure)
         value = curve[-1] - min(curve)
     elif measure == "train_loss_sum":
-        value = _observed(run, "loss_sum", measure)["loss_sum"]["epochs"][-1]
+        found = _observed(run, "loss_sum", measure)["loss_sum"]["epochs"][-1]
+        value = math.nan if found is None else found  # too large to be stored
     elif measure in MEASURES and MEASURES[measure].threshold:
         curve = _curve(run, "val_accuracy", measure)
         value = next((e for e, v in enumerate(curve, 1) if v >= MEASURES[measure].threshold), len(curve) + 1)

@@ -54,7 +54,7 @@ def search_recipes(tuner: Any, base: Recipe, dataset: Dataset, *, verbose: bool 
             of `base`. Its objective is `val_accuracy` or `val_loss`; `executions_per_trial` and `seed` say the seeds,
             the recipe's split the folds. Hyperband's `max_epochs` are the recipe's: a trial that is not promoted is
             the beginning of the whole training, schedule included, and one that is goes on from there.
-        base: what the space changes.
+        base: what the space changes; what it would `observe` is left out, as a search keeps scores alone.
         dataset: what `base.dataset` names; its test part cannot be reached from a trial.
         verbose: a line for each trial on standard error.
 
@@ -77,6 +77,7 @@ def search_recipes(tuner: Any, base: Recipe, dataset: Dataset, *, verbose: bool 
     """
     require(base.split.kind != "test", "split", "a part of the training images, not the test set", base.split.kind)
     _require_scorable(base)
+    base = base.change(observe=())
     objective = tuner.oracle.objective.name
     require(objective in ("val_accuracy", "val_loss"), "objective", "'val_accuracy' or 'val_loss'", objective)
     by_rounds = type(tuner).__name__ == "Hyperband"
@@ -132,7 +133,7 @@ def cross_validate_recipe(
     """Trains every fold of a recipe's split with every seed, and keeps what is finished.
 
     Args:
-        recipe: what to train.
+        recipe: what to train; what it would `observe` is left out, as scores alone are kept.
         dataset: what on; see `without_test`.
         seeds: one training each a fold.
         folder: where finished folds are kept, and the state of a long one that is interrupted.
@@ -145,6 +146,7 @@ def cross_validate_recipe(
         OSError: a file cannot be written.
     """
     _require_scorable(recipe)
+    recipe = recipe.change(observe=())
 
     def state_of(home: Path, seed: int, fold: int) -> Path:
         return home / f"{_name(recipe, dataset, seed, fold, metric)}.checkpoint"
@@ -170,7 +172,6 @@ def _require_scorable(recipe: Recipe) -> None:
     require(recipe.testing == "standard", "testing", "'standard' in a search, which has no test images", recipe.testing)
     apart = "'jointly' in a search, which follows one training a fold"
     require(recipe.train_members == "jointly", "train_members", apart, recipe.train_members)
-    require(not recipe.observe, "observe", "nothing in a search, which keeps scores alone", recipe.observe)
 
 
 def _train(
