@@ -174,6 +174,22 @@ def test_steps_that_are_given_decide_alone():
     assert recordings(short) == (0, 0)
 
 
+def test_recurrent_layers_are_left_to_keras_for_longer():
+    inputs = keras.Input((6, 1))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.LSTM(2)(inputs)))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    fit(X[..., None], Y, batch_size=1, epochs=8)(accelerate(model))
+    assert execution(model) == "keras" and "fewer than 2,000" in explain(model)
+
+
+def test_what_was_said_of_a_model_ends_when_it_is_compiled_anew():
+    model = accelerate(perceptron(), mode="record")
+    steps(1)(model)
+    assert "recorded" in explain(model)
+    model.compile("sgd", model.loss)
+    assert explain(model) == "nothing recorded yet"
+
+
 def test_no_warning_about_what_is_not_tried():
     model = accelerate(perceptron(optimizer=keras.optimizers.RMSprop()))
     with warnings.catch_warnings():

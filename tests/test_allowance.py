@@ -1,8 +1,9 @@
 """Which kinds of batches are worth a recording, by counts alone."""
 
+import keras
 import pytest
 
-from kmodels.torch_step.allowance import Allowance
+from kmodels.torch_step.allowance import Allowance, patience
 
 
 def allowance(epochs=None, steps=None):
@@ -58,3 +59,18 @@ def test_a_new_call_forgets_what_was_in_vain():
     assert not allowed(made)
     made.expect(1, 900)
     assert allowed(made)
+
+
+def test_recurrent_layers_need_more_steps_wherever_they_are():
+    inputs = keras.Input((4, 3))
+    inner = keras.Sequential([keras.layers.Bidirectional(keras.layers.GRU(2))])
+    assert patience(keras.Model(inputs, keras.layers.Dense(1)(inner(inputs)))) == 16
+    assert patience(keras.Model(inputs, keras.layers.Dense(1)(inputs))) == 1
+    made = Allowance(True, None)
+    made.reset(16)
+    made.expect(1, 2000)
+    assert not allowed(made)
+    made.expect(1, 2001)
+    assert allowed(made)
+    given = Allowance(True, 6399, 16)
+    assert given.reason("whole", training=True) == "fewer than 6,400 steps are ahead, so that no recording pays"

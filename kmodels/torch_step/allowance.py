@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 
-__all__ = ["Allowance"]
+import keras
 
-# Steps after which a recording has saved what it costs, in a network of one dense layer; every other needs fewer.
+__all__ = ["Allowance", "patience"]
+
+# Steps after which a recording has saved what it costs, in a network of one dense layer; every other needs fewer, but
+# for those with recurrent layers.
 _AHEAD = 125  # of its kind, still to come
 _ALL = 400  # of training, still to come, for whole and short last batches of training and evaluation
 _TAKEN = 1000  # already taken, for each recording: even if none comes it adds a tenth at most to their time
+_RECURRENT = 16  # times as many: recorded moment by moment, for longer than 100 steps of Keras, and no faster then
+
+
+def patience(model: keras.Model) -> int:
+    """Returns how many times as many steps a recording of the model needs to pay for itself."""
+    return _RECURRENT if any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers()) else 1
 
 
 class Allowance:
@@ -20,6 +29,7 @@ class Allowance:
         limited: False to record whatever comes.
         ahead: training steps to come, where they are known once and for all. They alone then allow everything or
             nothing: a training that is resumed has taken fewer steps, and must not become another one.
+        times: as many steps a recording needs to pay for itself, see `patience`.
 
     Example:
         >>> allowance = Allowance(True, None)
@@ -28,12 +38,13 @@ class Allowance:
         True
     """
 
-    def __init__(self, limited: bool, ahead: int | None) -> None:
+    def __init__(self, limited: bool, ahead: int | None, times: int = 1) -> None:
         self._limited, self._given = limited, ahead
-        self.reset()
+        self.reset(times)
 
-    def reset(self) -> None:
+    def reset(self, times: int = 1) -> None:
         """Begins anew, as the model does after `compile`."""
+        self._ahead, self._all, self._each = _AHEAD * times, _ALL * times, _TAKEN * times
         self._taken = self._unforeseen = 0
         self.expect(None, None)
 
@@ -53,12 +64,12 @@ class Allowance:
 
     def changed(self) -> None:
         """Hears that the recordings had to be thrown away; what happens to new ones may happen again in this call."""
-        if 0 < self._here < self._made_at + _AHEAD:  # not what was done between two calls
+        if 0 < self._here < self._made_at + self._ahead:  # not what was done between two calls
             self._in_vain = True
 
     def spend(self, kind: Hashable, *, training: bool) -> None:
         """Hears that a recording is made."""
-        self._unforeseen += self._future(kind, training) < _AHEAD
+        self._unforeseen += self._future(kind, training) < self._ahead
         self._made_at = self._here
 
     def closed(self, *, training: bool) -> bool:
@@ -67,7 +78,7 @@ class Allowance:
             return self.reason(None, training=training) is not None
         if self._coming is None or self._in_vain:
             return True
-        return self._coming - self._here < _AHEAD if training else not 0 < self._here < self._coming
+        return self._coming - self._here < self._ahead if training else not 0 < self._here < self._coming
 
     def reason(self, kind: Hashable, *, training: bool) -> str | None:
         """Returns why batches of a kind are not recorded now; None where it is worth it.
@@ -77,16 +88,17 @@ class Allowance:
             training: whether it is a training step.
         """
         if self._given is not None and self._limited:
-            return None if self._given >= _ALL else f"fewer than {_ALL} steps are ahead, so that no recording pays"
-        if not self._limited or self._earned() or self._future(kind, training) >= _AHEAD:
+            few = f"fewer than {self._all:,} steps are ahead, so that no recording pays"
+            return None if self._given >= self._all else few
+        if not self._limited or self._earned() or self._future(kind, training) >= self._ahead:
             return None
         if self._coming is None:
-            return f"it is not known how many more come; one kind of batches is recorded every {_TAKEN} steps"
-        return f"fewer than {_AHEAD} more of these batches are to be expected, so that recording does not pay"
+            return f"it is not known how many more come; one kind of batches is recorded every {self._each:,} steps"
+        return f"fewer than {self._ahead:,} more of these batches are to be expected, so that recording does not pay"
 
     def _earned(self) -> bool:
         """Whether the steps taken so far make one more recording a tenth of their time at most."""
-        return self._taken // _TAKEN > self._unforeseen
+        return self._taken // self._each > self._unforeseen
 
     def _future(self, kind: Hashable, training: bool) -> int:
         """How many batches of a kind are still to come, by how many came; of the first one by what `fit` says."""

@@ -11,7 +11,7 @@ import keras
 import torch
 from keras import tree
 
-from kmodels.torch_step.allowance import Allowance
+from kmodels.torch_step.allowance import Allowance, patience
 from kmodels.torch_step.batch import Batch, batch_of, prepared
 from kmodels.torch_step.circumstances import Changes, Circumstances, require_recordable
 from kmodels.torch_step.compiler import can_compile, compiled
@@ -60,7 +60,7 @@ class StepFunctions:
         self._rule: UpdateRule | None = None
         self._arranged = False
         self._refused: str | None = None
-        self._allowance.reset()
+        self._allowance.reset(patience(self.model))
         self._around: Circumstances | None = None
         self._changes = Changes()
         self._first_bad: torch.Tensor | None = None

@@ -26,9 +26,22 @@ Call = Callable[..., torch.Tensor]
 
 
 def call_of(layer: keras.layers.Layer) -> Call | None:
-    """Returns the function that computes a layer, or None where the layer or its setting is not known."""
+    """Returns the function that computes a layer, or None where the layer or its setting is not known.
+
+    What is not in the layer's own type (whole numbers, booleans, floats that it does not cast) is computed by Keras:
+    PyTorch's kernels take other types together than Keras' operations do, or none.
+    """
     make = None if replaced_methods(layer) else _KINDS.get(type(layer))
-    return None if make is None else make(layer)
+    fast = None if make is None else make(layer)
+    if fast is None:
+        return None
+    own_type = getattr(torch, layer.compute_dtype)
+
+    def call(inputs: Any, **arguments: Any) -> torch.Tensor:
+        alike = all(tensor.dtype == own_type for tensor in tree.flatten(inputs))
+        return fast(inputs, **arguments) if alike else type(layer).call(layer, inputs, **arguments)
+
+    return call
 
 
 def _images(inputs: torch.Tensor) -> torch.Tensor:

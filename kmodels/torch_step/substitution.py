@@ -76,6 +76,8 @@ def _merged(first: Any, second: Any) -> Call | None:
     """Returns what computes two layers at once, or None where they are no such pair."""
     if any(getattr(layer, "data_format", None) != "channels_last" for layer in (first, second)):
         return None
+    if not all(_casts(layer, first.input.dtype) for layer in (first, second)):
+        return None
     if type(first) is keras.layers.ZeroPadding2D and type(second) is keras.layers.Conv2D:
         (top, bottom), (left, right) = first.padding
         even = top == bottom and left == right
@@ -86,6 +88,11 @@ def _merged(first: Any, second: Any) -> Call | None:
         if edge and second.padding == "valid" and second.pool_size == (1, 1):
             return max_pooling(size, second.strides, tuple(length // 2 for length in size))
     return None
+
+
+def _casts(layer: Any, dtype: str) -> bool:
+    """Whether what a layer is given comes to it in its own type."""
+    return bool(dtype == layer.compute_dtype or (layer.autocast and keras.backend.is_float_dtype(dtype)))
 
 
 def _handed_on(inputs: torch.Tensor) -> torch.Tensor:
