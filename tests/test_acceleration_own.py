@@ -133,3 +133,23 @@ def test_a_method_of_a_layer_that_was_replaced(when):
         return [found, fit(x, y)(model).history]
 
     assert check(make, train) is None
+
+
+def test_a_cause_names_the_code_that_it_is_about():
+    class Choosing(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs * 2 if keras.ops.sum(inputs) > 0 else inputs
+
+    rate = keras.optimizers.schedules.CosineDecay(0.0, 10, warmup_target=0.1, warmup_steps=5)
+    for layer, options, words in (
+        (Choosing(), {}, "Choosing.call (test_acceleration_own.py:"),
+        (keras.layers.GaussianNoise(0.1, seed=3), {}, "GaussianNoise.call (gaussian_noise.py:"),
+        (keras.layers.Identity(), {"optimizer": keras.optimizers.SGD(rate)}, "CosineDecay.__call__ ("),
+    ):
+        inputs = keras.Input((6,))
+        model = keras.Model(inputs, keras.layers.Dense(3)(layer(inputs)))
+        model.compile(**{"optimizer": "sgd", "loss": crossentropy(), **options})
+        with pytest.warns(UserWarning, match="it reads a tensor's value on the host, in") as caught:
+            fit(*features())(accelerate(model, mode="record"))
+        assert words in str(caught[0].message)
+    assert keras.config.is_traceback_filtering_enabled()

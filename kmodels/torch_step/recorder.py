@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import keras
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -40,12 +43,17 @@ def recorded(
         names[:] = outputs
         return tuple(outputs.values())
 
+    shortened = keras.config.is_traceback_filtering_enabled()
+    keras.config.disable_traceback_filtering()  # which leaves out the layer that a cause is about
     try:
         graph = make_fx(flat, tracing_mode="fake", _error_on_data_dependent_ops=True)(*inputs)
     except CannotRecord:
         raise
     except Exception as error:  # whatever the user's layers, losses and metrics raise when they see no values
         raise CannotRecord(cause_of(error)) from error
+    finally:
+        if shortened:
+            keras.config.enable_traceback_filtering()
     for node in graph.graph.nodes:
         if any(isinstance(argument, torch.Generator) for argument in (*node.args, *node.kwargs.values())):
             # Keras makes such a generator anew in every step, from a seed that is a plain number
@@ -55,15 +63,28 @@ def recorded(
 
 def cause_of(error: BaseException) -> str:
     """Returns in one line what kept a step from being recorded or compiled."""
-    kind = type(error).__name__
+    kind, place = type(error).__name__, _place(error)
     if kind in ("DataDependentOutputException", "GuardOnDataDependentSymNode", "UnsupportedOperatorException"):
-        return f"it reads a tensor's value on the host ({kind}: {_first_line(error)})"
+        return f"it reads a tensor's value on the host{place or f' ({kind}: {_first_line(error)})'}"
     if "convert all Tensors to FakeTensors" in str(error):
-        return "it computes with a PyTorch tensor that is no variable of the model"
-    return f"{kind}: {_first_line(error)}"
+        return f"it computes with a PyTorch tensor that is no variable of the model{place}"
+    return f"{kind}: {_first_line(error) or 'no message'}{place}"
+
+
+def _place(error: BaseException) -> str:
+    """Where what failed was done: the innermost code that is neither PyTorch's, ours nor of Keras' backend."""
+    inside = (Path(keras.__file__).parent / "src" / name for name in ("backend", "ops", "utils", "random"))
+    below = (Path(torch.__file__).parent, Path(__file__).parent, *inside)
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        path = Path(code.co_filename)
+        if not any(path.is_relative_to(folder) for folder in below) and path.is_file():
+            found = f", in {code.co_qualname} ({path.name}:{line})"
+    return found
 
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
     wrapped = len(lines) > 1 and lines[0].startswith("Exception encountered when calling")  # by Keras, around a layer
-    return (" ".join(lines[:2]) if wrapped else lines[0])[:200] if lines else "no message"
+    return (" ".join(lines[:2]) if wrapped else lines[0])[:200] if lines else ""
