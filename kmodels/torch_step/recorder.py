@@ -50,7 +50,7 @@ def recorded(
     except CannotRecord:
         raise
     except Exception as error:  # whatever the user's layers, losses and metrics raise when they see no values
-        raise CannotRecord(cause_of(error)) from error
+        raise CannotRecord(cause_of(error, _place(error))) from error
     finally:
         if shortened:
             keras.config.enable_traceback_filtering()
@@ -61,9 +61,9 @@ def recorded(
     return graph, names
 
 
-def cause_of(error: BaseException) -> str:
-    """Returns in one line what kept a step from being recorded or compiled."""
-    kind, place = type(error).__name__, _place(error)
+def cause_of(error: BaseException, place: str = "") -> str:
+    """Returns in one line what kept a step from being recorded or compiled, and where where that is known."""
+    kind = type(error).__name__
     if kind in ("DataDependentOutputException", "GuardOnDataDependentSymNode", "UnsupportedOperatorException"):
         return f"it reads a tensor's value on the host{place or f' ({kind}: {_first_line(error)})'}"
     if "convert all Tensors to FakeTensors" in str(error):
@@ -72,19 +72,20 @@ def cause_of(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Where what failed was done: the innermost code that is neither PyTorch's, ours nor of Keras' backend."""
+    """Where what failed was done: the innermost code that is not PyTorch's, Python's, ours nor Keras' backend."""
     inside = (Path(keras.__file__).parent / "src" / name for name in ("backend", "ops", "utils", "random"))
     below = (Path(torch.__file__).parent, Path(__file__).parent, *inside)
+    library = Path(traceback.__file__).parent  # Python's own; packages may lie in folders of it
     found = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         code = frame.f_code
         path = Path(code.co_filename)
-        if not any(path.is_relative_to(folder) for folder in below) and path.is_file():
+        ours = path.parent == library or any(path.is_relative_to(folder) for folder in below)
+        if not ours and path.is_file():
             found = f", in {code.co_qualname} ({path.name}:{line})"
     return found
 
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in re.sub(r"\x1b\[\d*m", "", str(error)).splitlines() if line.strip()]
-    wrapped = len(lines) > 1 and lines[0].startswith("Exception encountered when calling")  # by Keras, around a layer
-    return (" ".join(lines[:2]) if wrapped else lines[0])[:200] if lines else ""
+    return lines[0][:200] if lines else ""
