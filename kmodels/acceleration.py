@@ -38,7 +38,7 @@ def accelerate(
             (the last batch of each epoch may be another kind), or after each 1,000 steps where nothing can; 16 times as
             many where a layer is recurrent. What is not recorded is Keras' own step.
         steps: training steps that are ahead in all calls together, where they are known: `auto` then records from 400
-            on and compiles, at once or never.
+            on (6,400 where a layer is recurrent) and compiles, at once or never.
         exact: record Keras' own operations, so that the weights are those of Keras' step to the last bit; slower, and
             never compiled.
         cuda_graph: on an NVIDIA GPU, take the steps of one execution (`steps_per_execution` of `compile`) by replaying

@@ -66,8 +66,7 @@ def test_recurrent_layers_need_more_steps_wherever_they_are():
     inner = keras.Sequential([keras.layers.Bidirectional(keras.layers.GRU(2))])
     assert patience(keras.Model(inputs, keras.layers.Dense(1)(inner(inputs)))) == 16
     assert patience(keras.Model(inputs, keras.layers.Dense(1)(inputs))) == 1
-    made = Allowance(True, None)
-    made.reset(16)
+    made = Allowance(True, None, 16)
     made.expect(1, 2000)
     assert not allowed(made)
     made.expect(1, 2001)

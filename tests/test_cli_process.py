@@ -119,7 +119,9 @@ def test_two_calls_at_once_both_succeed(process, tmp_path):
     assert len(run_files(tmp_path / "results")) == 4
 
 
-@pytest.mark.parametrize("script", ["experiments/ablation_dropout.py", "experiments/reproduce.py", "-m kmodels"])
+@pytest.mark.parametrize(
+    "script", ["experiments/ablation_dropout.py", "experiments/reproduce.py", "-m kmodels", "-m kmodels.tuner.roles"]
+)
 def test_help_says_what_a_script_is_in_80_columns(script):
     shown = subprocess.run(
         [sys.executable, *script.split(), "--help"],

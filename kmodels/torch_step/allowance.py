@@ -14,7 +14,7 @@ __all__ = ["Allowance", "patience"]
 _AHEAD = 125  # of its kind, still to come
 _ALL = 400  # of training, still to come, for whole and short last batches of training and evaluation
 _TAKEN = 1000  # already taken, for each recording: even if none comes it adds a tenth at most to their time
-_RECURRENT = 16  # times as many: recorded moment by moment, for longer than 100 steps of Keras, and no faster then
+_RECURRENT = 16  # times as many: recorded moment by moment, which takes long and gains little until it is compiled
 
 
 def patience(model: keras.Model) -> int:
@@ -40,11 +40,11 @@ class Allowance:
 
     def __init__(self, limited: bool, ahead: int | None, times: int = 1) -> None:
         self._limited, self._given = limited, ahead
-        self.reset(times)
+        self._least, self._least_given, self._every = _AHEAD * times, _ALL * times, _TAKEN * times
+        self.reset()
 
-    def reset(self, times: int = 1) -> None:
+    def reset(self) -> None:
         """Begins anew, as the model does after `compile`."""
-        self._ahead, self._all, self._each = _AHEAD * times, _ALL * times, _TAKEN * times
         self._taken = self._unforeseen = 0
         self.expect(None, None)
 
@@ -64,12 +64,12 @@ class Allowance:
 
     def changed(self) -> None:
         """Hears that the recordings had to be thrown away; what happens to new ones may happen again in this call."""
-        if 0 < self._here < self._made_at + self._ahead:  # not what was done between two calls
+        if 0 < self._here < self._made_at + self._least:  # not what was done between two calls
             self._in_vain = True
 
     def spend(self, kind: Hashable, *, training: bool) -> None:
         """Hears that a recording is made."""
-        self._unforeseen += self._future(kind, training) < self._ahead
+        self._unforeseen += self._future(kind, training) < self._least
         self._made_at = self._here
 
     def closed(self, *, training: bool) -> bool:
@@ -78,7 +78,7 @@ class Allowance:
             return self.reason(None, training=training) is not None
         if self._coming is None or self._in_vain:
             return True
-        return self._coming - self._here < self._ahead if training else not 0 < self._here < self._coming
+        return self._coming - self._here < self._least if training else not 0 < self._here < self._coming
 
     def reason(self, kind: Hashable, *, training: bool) -> str | None:
         """Returns why batches of a kind are not recorded now; None where it is worth it.
@@ -88,17 +88,17 @@ class Allowance:
             training: whether it is a training step.
         """
         if self._given is not None and self._limited:
-            few = f"fewer than {self._all:,} steps are ahead, so that no recording pays"
-            return None if self._given >= self._all else few
-        if not self._limited or self._earned() or self._future(kind, training) >= self._ahead:
+            few = f"fewer than {self._least_given:,} steps are ahead, so that no recording pays"
+            return None if self._given >= self._least_given else few
+        if not self._limited or self._earned() or self._future(kind, training) >= self._least:
             return None
         if self._coming is None:
-            return f"it is not known how many more come; one kind of batches is recorded every {self._each:,} steps"
-        return f"fewer than {self._ahead:,} more of these batches are to be expected, so that recording does not pay"
+            return f"it is not known how many more come; one kind of batches is recorded every {self._every:,} steps"
+        return f"fewer than {self._least:,} more of these batches are to be expected, so that recording does not pay"
 
     def _earned(self) -> bool:
         """Whether the steps taken so far make one more recording a tenth of their time at most."""
-        return self._taken // self._each > self._unforeseen
+        return self._taken // self._every > self._unforeseen
 
     def _future(self, kind: Hashable, training: bool) -> int:
         """How many batches of a kind are still to come, by how many came; of the first one by what `fit` says."""

@@ -48,7 +48,7 @@ class StepFunctions:
     ) -> None:
         self.model, self._mode, self._ahead, self._kernels = model, mode, steps, kernels
         self._replays = replays
-        self._allowance = Allowance(mode == "auto", steps)
+        self._allowance = Allowance(mode == "auto", steps, patience(model))
         self.reset()
 
     def reset(self) -> None:
@@ -60,7 +60,7 @@ class StepFunctions:
         self._rule: UpdateRule | None = None
         self._arranged = False
         self._refused: str | None = None
-        self._allowance.reset(patience(self.model))
+        self._allowance.reset()
         self._around: Circumstances | None = None
         self._changes = Changes()
         self._first_bad: torch.Tensor | None = None

@@ -80,8 +80,8 @@ def _place(error: BaseException) -> str:
     for frame, line in traceback.walk_tb(error.__traceback__):
         code = frame.f_code
         path = Path(code.co_filename)
-        ours = path.parent == library or any(path.is_relative_to(folder) for folder in below)
-        if not ours and path.is_file():
+        beneath = path.parent == library or any(path.is_relative_to(folder) for folder in below)
+        if not beneath and path.is_file():  # else it was made from text
             found = f", in {code.co_qualname} ({path.name}:{line})"
     return found
 

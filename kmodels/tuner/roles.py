@@ -1,8 +1,8 @@
 """A search on several processes or machines: a chief chooses the trials, workers train them.
 
-python -m kmodels.tuner.roles supervise --workers 2 search.py     # one machine: chief and workers, lost ones restarted
-python -m kmodels.tuner.roles chief search.py                     # or one command a role
-python -m kmodels.tuner.roles worker 0 search.py
+    python -m kmodels.tuner.roles supervise --workers 2 search.py    # one machine: lost workers are restarted
+    python -m kmodels.tuner.roles chief search.py                    # or one command a role
+    python -m kmodels.tuner.roles worker 0 search.py
 
 All roles run the same script, which makes a tuner and calls its `search`, and share one folder. The port has no
 authentication; --address is this machine's own by default, and should never be reachable from a public network.
@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kmodels.checks import require
-from kmodels.command_line import say
+from kmodels.command_line import fitted, say
 
 __all__ = ["environment_of", "main", "supervise"]
 
@@ -140,8 +140,9 @@ def main(argv: Sequence[str]) -> int:
     Args:
         argv: the arguments after `python -m kmodels.tuner.roles`.
     """
+    raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        "python -m kmodels.tuner.roles", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m kmodels.tuner.roles", description=fitted(__doc__ or ""), formatter_class=raw
     )
     commands = parser.add_subparsers(dest="role", required=True, metavar="ROLE")
     for name, said in (
