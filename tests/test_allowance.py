@@ -52,13 +52,40 @@ def test_what_was_thrown_away_soon_after_it_was_made_is_not_made_again(later, ag
     assert allowed(made) == again
 
 
-def test_a_new_call_forgets_what_was_in_vain():
+def test_what_was_in_vain_is_tried_again_once_its_time_is_a_tenth():
     made = allowance(1, 900)
+    made.spend("whole", training=True)
     made.note("whole", training=True)
     made.changed()
-    assert not allowed(made)
-    made.expect(1, 900)
-    assert allowed(made)
+    calls = []
+    for _ in range(5):
+        made.expect(1, 500)
+        calls.append(allowed(made))
+        made.note("whole", training=True, steps=500)
+    assert calls == [False, False, False, False, True]  # 2,001 steps: the one in vain, and the one that may be
+
+
+@pytest.mark.parametrize(("steps", "changes"), [(400, 1), (799, 1), (800, 2), (4000, 10)])
+def test_steps_that_are_given_pay_for_few_changes(steps, changes):
+    made = Allowance(True, steps)
+    for change in range(changes):
+        assert allowed(made), change
+        made.spend("whole", training=True)
+        made.note("whole", training=True, steps=20)
+        made.changed()
+    assert made.reason("whole", training=True) == "what is recorded changes too often for the steps ahead"
+    assert made.closed(training=True)
+
+
+@pytest.mark.parametrize(("steps", "kinds"), [(400, 4), (799, 4), (800, 5), (4000, 13)])
+def test_steps_that_are_given_pay_for_few_kinds(steps, kinds):
+    made = Allowance(True, steps)
+    for kind in range(kinds):
+        assert allowed(made, kind), kind
+        made.spend(kind, training=True)
+    assert "for more there are too few steps ahead" in made.reason("another", training=True)
+    assert all(allowed(made, kind) for kind in range(kinds))  # after a change between two calls
+    assert not made.closed(training=True)
 
 
 def test_recurrent_layers_need_more_steps_wherever_they_are():

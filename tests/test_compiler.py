@@ -9,10 +9,11 @@ if keras.backend.backend() != "torch":
 import torch
 
 from kmodels.torch_step import compiler
+from kmodels.torch_step.causes import CannotRecord
 from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.opaque_pooling import with_opaque_pooling
 from kmodels.torch_step.opaque_scalars import with_opaque_scalars
-from kmodels.torch_step.recorder import CannotRecord, recorded
+from kmodels.torch_step.recorder import recorded
 
 
 def pooled_gradient(tensors):

@@ -16,9 +16,9 @@ from kmodels.training.losses import loss_for
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="vectorised steps are PyTorch's")
 if keras.backend.backend() == "torch":
+    from kmodels.torch_step.causes import CannotRecord
     from kmodels.torch_step.cuda_graph import Replays
     from kmodels.torch_step.optimizer_rules import Unsupported
-    from kmodels.torch_step.recorder import CannotRecord
     from kmodels.torch_step.vectorised import Replicas, epoch_batches
 
 RNG = np.random.default_rng(0)

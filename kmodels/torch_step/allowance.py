@@ -14,6 +14,7 @@ __all__ = ["Allowance", "patience"]
 _AHEAD = 125  # of its kind, still to come
 _ALL = 400  # of training, still to come, for whole and short last batches of training and evaluation
 _TAKEN = 1000  # already taken, for each recording: even if none comes it adds a tenth at most to their time
+_STANDARD = 4  # kinds of batches that are recorded at any length: whole and short last ones, of both
 _RECURRENT = 16  # times as many: recorded moment by moment, which takes long and gains little until it is compiled
 
 
@@ -45,7 +46,9 @@ class Allowance:
 
     def reset(self) -> None:
         """Begins anew, as the model does after `compile`."""
-        self._taken = self._unforeseen = 0
+        self._taken = self._unforeseen = self._vain = 0
+        self._recorded: set[Hashable] = set()
+        self._in_vain = False
         self.expect(None, None)
 
     def expect(self, epochs: int | None, steps: int | None) -> None:
@@ -53,7 +56,7 @@ class Allowance:
         self._coming = epochs * steps if epochs is not None and steps is not None else None
         self._short = 0 if epochs is None or steps == 1 else epochs  # batches: the last of an epoch may be another kind
         self._here = self._made_at = 0
-        self._in_vain = False
+        self._in_vain = self._in_vain and not self._earned()
         self._seen: Counter[Hashable] = Counter()
 
     def note(self, kind: Hashable, *, training: bool, steps: int = 1) -> None:
@@ -63,12 +66,14 @@ class Allowance:
         self._seen[kind] += steps
 
     def changed(self) -> None:
-        """Hears that the recordings had to be thrown away; what happens to new ones may happen again in this call."""
+        """Hears that the recordings had to be thrown away; what happens to new ones may happen again."""
         if 0 < self._here < self._made_at + self._least:  # not what was done between two calls
             self._in_vain = True
+            self._vain += 1
 
     def spend(self, kind: Hashable, *, training: bool) -> None:
         """Hears that a recording is made."""
+        self._recorded.add(kind)
         self._unforeseen += self._future(kind, training) < self._least
         self._made_at = self._here
 
@@ -88,17 +93,26 @@ class Allowance:
             training: whether it is a training step.
         """
         if self._given is not None and self._limited:
-            few = f"fewer than {self._least_given:,} steps are ahead, so that no recording pays"
-            return None if self._given >= self._least_given else few
+            return self._reason_by_number(kind, self._given // self._least_given)
         if not self._limited or self._earned() or self._future(kind, training) >= self._least:
             return None
         if self._coming is None:
             return f"it is not known how many more come; one kind of batches is recorded every {self._every:,} steps"
         return f"fewer than {self._least:,} more of these batches are to be expected, so that recording does not pay"
 
+    def _reason_by_number(self, kind: Hashable, paid: int) -> str | None:
+        """Returns why not, where the steps ahead pay for so many recordings that come to nothing."""
+        if paid == 0:
+            return f"fewer than {self._least_given:,} steps are ahead, so that no recording pays"
+        if self._vain >= paid:
+            return "what is recorded changes too often for the steps ahead"
+        if kind is not None and kind not in self._recorded and len(self._recorded) >= _STANDARD + paid - 1:
+            return f"batches of {len(self._recorded)} kinds are recorded; for more there are too few steps ahead"
+        return None
+
     def _earned(self) -> bool:
         """Whether the steps taken so far make one more recording a tenth of their time at most."""
-        return self._taken // self._every > self._unforeseen
+        return self._taken // self._every > self._unforeseen + self._vain
 
     def _future(self, kind: Hashable, training: bool) -> int:
         """How many batches of a kind are still to come, by how many came; of the first one by what `fit` says."""

@@ -10,8 +10,8 @@ import keras
 import torch
 from keras import tree
 
+from kmodels.torch_step.causes import CannotRecord
 from kmodels.torch_step.keras_internals import unpack_batch
-from kmodels.torch_step.recorder import CannotRecord
 from kmodels.torch_step.resident import ResidentBatch
 
 __all__ = ["Batch", "batch_of", "prepared"]

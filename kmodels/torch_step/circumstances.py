@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
+from kmodels.torch_step.causes import CannotRecord
 from kmodels.torch_step.python_state import PythonState
-from kmodels.torch_step.recorder import CannotRecord
 
 __all__ = ["Changes", "Circumstances", "require_recordable"]
 

@@ -11,12 +11,12 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
+from kmodels.torch_step.causes import CannotRecord, cause_of
 from kmodels.torch_step.compiled_files import choose_folder
 from kmodels.torch_step.fused_updates import with_foreach_updates
 from kmodels.torch_step.opaque_convolution import with_opaque_convolutions
 from kmodels.torch_step.opaque_pooling import with_opaque_pooling
 from kmodels.torch_step.opaque_scalars import with_opaque_scalars
-from kmodels.torch_step.recorder import CannotRecord, cause_of
 
 __all__ = ["can_compile", "compiled"]
 

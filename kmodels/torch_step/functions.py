@@ -13,13 +13,13 @@ from keras import tree
 
 from kmodels.torch_step.allowance import Allowance, patience
 from kmodels.torch_step.batch import Batch, batch_of, prepared
+from kmodels.torch_step.causes import CannotRecord
 from kmodels.torch_step.circumstances import Changes, Circumstances, require_recordable
 from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.keras_internals import build_variables, private_names, stock_function
 from kmodels.torch_step.memory_format import arrange_kernels
 from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_rule
-from kmodels.torch_step.recorder import CannotRecord
 from kmodels.torch_step.recording import Recording, described, record_evaluation, record_training
 from kmodels.torch_step.resident import ResidentBatches
 from kmodels.torch_step.step import State
@@ -195,10 +195,7 @@ class StepFunctions:
         self._allowance.note(key, training=training)
         if graph.compile_at is not None and graph.calls >= graph.compile_at:
             self._compile(graph, batch)
-        graph.calls += 1
-        with torch.no_grad():
-            values = graph.function(*graph.state.tensors(), *batch.tensors)
-        return dict(zip(graph.names, values, strict=True))
+        return graph.take(batch)
 
     def _read(self, given: Any, *, training: bool) -> tuple[Batch | None, Any]:
         """A batch and its kind; neither where it is none that could be recorded."""

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import torch
 
-from kmodels.torch_step.recorder import CannotRecord
+from kmodels.torch_step.causes import CannotRecord
 
 __all__ = [
     "DataAdapter",

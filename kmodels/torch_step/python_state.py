@@ -29,6 +29,7 @@ import keras
 import numpy as np
 import torch
 
+from kmodels.torch_step.causes import CannotRecord
 from kmodels.torch_step.python_places import (
     PLAIN,
     Array,
@@ -41,7 +42,6 @@ from kmodels.torch_step.python_places import (
     Tensor,
     content,
 )
-from kmodels.torch_step.recorder import CannotRecord
 from kmodels.torch_step.replaced_methods import is_replaced
 
 __all__ = ["PythonState"]

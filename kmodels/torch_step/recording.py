@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import torch
 
 from kmodels.torch_step.batch import Batch
+from kmodels.torch_step.causes import CannotRecord, cause_of
 from kmodels.torch_step.memory_plan import with_memory_plan
 from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.penalties import plain_factors
 from kmodels.torch_step.python_state import PythonState
-from kmodels.torch_step.recorder import CannotRecord, recorded
-from kmodels.torch_step.step import State, evaluation_step, training_step
+from kmodels.torch_step.recorder import recorded
+from kmodels.torch_step.rehearsal import rehearse
+from kmodels.torch_step.step import Function, State, evaluation_step, training_step
 from kmodels.torch_step.work import Work, work_of
 
 __all__ = ["Recording", "described", "record_evaluation", "record_training"]
+
+_FEW = 2  # samples; one alone would lose its axis wherever `squeeze` is called
 
 
 @dataclass
@@ -45,6 +51,28 @@ class Recording:
     compiled: bool = False
     calls: int = 0
 
+    def take(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Takes a step and returns its logs.
+
+        Args:
+            batch: of the kind that was recorded.
+
+        Raises:
+            CannotRecord: the first step failed before it wrote anything, so that another may be taken in its place.
+        """
+        tensors = self.state.tensors()
+        first = self.calls == 0 and not self.compiled  # which does not count what it writes
+        versions = [tensor._version for tensor in tensors] if first else None
+        self.calls += 1
+        try:
+            with torch.no_grad():
+                values = self.function(*tensors, *batch.tensors)
+        except Exception as error:
+            if versions is None or versions != [tensor._version for tensor in tensors]:
+                raise
+            raise CannotRecord(f"the recorded step fails: {cause_of(error)}") from error
+        return dict(zip(self.names, values, strict=True))
+
     def __str__(self) -> str:
         how = "compiled" if self.compiled else "recorded"
         if self.compile_at is not None:
@@ -68,28 +96,49 @@ def record_training(
         CannotRecord: the step does something that a graph cannot hold.
     """
     state = State(model, rule, first_bad)
-    return _record(model, batch, state, training_step(model, state, rule, batch, kernels))
+    return _record(model, batch, state, partial(training_step, model, state, rule, batch, kernels))
 
 
 def record_evaluation(model: keras.Model, batch: Batch, *, kernels: bool) -> Recording:
     """Records an evaluation step, as `record_training` does a training step."""
     state = State(model)
-    return _record(model, batch, state, evaluation_step(model, state, batch, kernels))
+    return _record(model, batch, state, partial(evaluation_step, model, state, batch, kernels))
 
 
-def _record(
-    model: keras.Model, batch: Batch, state: State, step: Callable[[list[torch.Tensor]], dict[str, torch.Tensor]]
-) -> Recording:
-    before = PythonState(model)
+def _record(model: keras.Model, batch: Batch, state: State, step: Callable[..., Function]) -> Recording:
+    surroundings = PythonState(model)
+    _rehearse(model, surroundings, batch, state, step)
+    with _as_if_not_taken(model, surroundings):
+        graph, names = recorded(step(), [*state.tensors(), *batch.tensors])
+    return Recording(state, with_memory_plan(graph), names, work_of(graph), graph)
+
+
+def _rehearse(
+    model: keras.Model, surroundings: PythonState, batch: Batch, state: State, step: Callable[..., Function]
+) -> None:
+    spared = state.spared()
+
+    def once(samples: int | None) -> None:
+        with _as_if_not_taken(model, surroundings):
+            rehearse(step(writes=False), spared, batch.tensors, shared=batch.resident, samples=samples)
+
+    try:
+        once(_FEW)
+    except CannotRecord:  # maybe as there are so few
+        once(None)
+
+
+@contextmanager
+def _as_if_not_taken(model: keras.Model, surroundings: PythonState) -> Iterator[None]:
+    """Leaves nothing of a step that is taken in the block; raises CannotRecord where it did more than it may."""
     try:
         with plain_factors(model):
-            graph, names = recorded(step, [*state.tensors(), *batch.tensors])
-        if (touched := before.touched()) is not None:
+            yield
+        if (touched := surroundings.touched()) is not None:
             raise CannotRecord(f"a step changes {touched}, which is no variable")
     finally:
-        before.restore()  # as if it had not been traced
+        surroundings.restore()
         model._clear_losses()
-    return Recording(state, with_memory_plan(graph), names, work_of(graph), graph)
 
 
 def described(recordings: Iterable[tuple[bool, Recording]], left: Mapping[bool, str]) -> list[str]:

@@ -11,11 +11,12 @@ import torch
 from keras import tree
 
 from kmodels.torch_step.batch import Batch
+from kmodels.torch_step.causes import CannotRecord
 from kmodels.torch_step.optimizer_rules import UpdateRule
-from kmodels.torch_step.recorder import CannotRecord
 from kmodels.torch_step.substitution import substituted
 
 __all__ = [
+    "Function",
     "State",
     "as_accumulated",
     "current_rate",
@@ -61,11 +62,18 @@ class State:
         """Returns the tensors that hold the variables' values now."""
         return [variable._value for variable in self.variables] + self._extra
 
+    def spared(self) -> list[torch.Tensor]:
+        """Returns the same with copies in place of what layers and metrics may write."""
+        first, last = len(self.trainable), len(self.trainable) + len(self.others)
+        return [t.detach().clone() if first <= i < last else t for i, t in enumerate(self.tensors())]
+
     def __len__(self) -> int:
         return len(self.variables) + len(self._extra)
 
 
-def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Batch, kernels: bool) -> Function:
+def training_step(
+    model: keras.Model, state: State, rule: UpdateRule, batch: Batch, kernels: bool, *, writes: bool = True
+) -> Function:
     """Returns the training step as a function of `[*state.tensors(), *batch.tensors]` to the logs.
 
     It does what Keras' `train_step` does, in the same order, and changes the tensors of the state in place.
@@ -76,6 +84,7 @@ def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Bat
         rule: how its optimizer updates.
         batch: a batch like those that will come.
         kernels: PyTorch's under the layers that are known; else every operation is Keras' own.
+        writes: False leaves out the optimizer's update and keeps nothing of what the step computes.
     """
     count, slots = len(state.trainable), len(state.slots)
 
@@ -94,21 +103,23 @@ def training_step(model: keras.Model, state: State, rule: UpdateRule, batch: Bat
                 model._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
                 gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
                 with torch.no_grad():
-                    gradients = as_accumulated(gradients, held, exactly=not kernels)
-                    iterations, first_bad = held[count + len(state.others) + slots], held[-1]
-                    begin = count + len(state.others)
-                    rule.apply(held[:count], gradients, held[begin : begin + slots], iterations, rate)
-                    note_first_bad(first_bad, loss.detach(), iterations)
-                    iterations.add_(1)
+                    if writes:
+                        gradients = as_accumulated(gradients, held, exactly=not kernels)
+                        iterations, first_bad = held[count + len(state.others) + slots], held[-1]
+                        begin = count + len(state.others)
+                        rule.apply(held[:count], gradients, held[begin : begin + slots], iterations, rate)
+                        note_first_bad(first_bad, loss.detach(), iterations)
+                        iterations.add_(1)
                     logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
                     require_written(scope, entered, [*state.trainable, *state.slots, *state.optimizer])
-                    _write_back(scope, state.others, held[count : count + len(state.others)])
+                    if writes:
+                        _write_back(scope, state.others, held[count : count + len(state.others)])
         return _detached(logs)
 
     return step
 
 
-def evaluation_step(model: keras.Model, state: State, batch: Batch, kernels: bool) -> Function:
+def evaluation_step(model: keras.Model, state: State, batch: Batch, kernels: bool, *, writes: bool = True) -> Function:
     """Returns Keras' `test_step` as a function of `[*state.tensors(), *batch.tensors]` to the logs; see above."""
 
     def step(tensors: list[torch.Tensor]) -> Logs:
@@ -123,7 +134,8 @@ def evaluation_step(model: keras.Model, state: State, batch: Batch, kernels: boo
                 model._loss_tracker.update_state(loss, sample_weight=_batch_size(x))
                 logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
                 require_written(scope, entered, [])
-                _write_back(scope, state.others, held)
+                if writes:
+                    _write_back(scope, state.others, held)
         return _detached(logs)
 
     return step

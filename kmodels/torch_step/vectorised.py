@@ -13,12 +13,13 @@ from torch import Tensor
 
 from kmodels.augment import Transform
 from kmodels.checks import require
+from kmodels.torch_step.causes import CannotRecord
 from kmodels.torch_step.circumstances import require_recordable
 from kmodels.torch_step.compiler import can_compile, compiled
 from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.memory_plan import with_memory_plan
 from kmodels.torch_step.optimizer_rules import Unsupported, update_rule
-from kmodels.torch_step.recorder import CannotRecord, recorded
+from kmodels.torch_step.recorder import recorded
 from kmodels.torch_step.resident import ResidentBatches, ResidentSource
 from kmodels.torch_step.vectorised_step import StackedState, evaluation_step, training_step
 from kmodels.torch_step.work import steps_until_compiling_pays, work_of

@@ -74,8 +74,8 @@ def train_many(
     require(len(set(places)) == len(places), "tasks", "each seed and fold once", places)
     reason = _one_by_one(recipe, pipeline)
     if reason is None:
+        from kmodels.torch_step.causes import CannotRecord
         from kmodels.torch_step.optimizer_rules import Unsupported  # imports PyTorch: only where it is the backend
-        from kmodels.torch_step.recorder import CannotRecord
 
         try:
             return _train(tasks, dataset, pipeline, callbacks)
