@@ -110,7 +110,8 @@ def _scale(options: argparse.Namespace, device: str) -> Scale:
     if options.smoke:
         settings = Settings(8, "adam", "mixed_bfloat16", device)
         tiny = {"rounds": 2, "seconds": 0.02, "images": 32}
-        return Scale(settings, modes=("record",), models=("LeNet",), feeding="LeNet", **tiny)
+        stand_in = device == "cpu"  # of CUDA's graphs
+        return Scale(settings, modes=("record",), models=("LeNet",), feeding="LeNet", stand_in=stand_in, **tiny)
     settings = Settings(options.batch, "adam", "mixed_bfloat16", device)
     modes = ("record", "compile")
     return Scale(settings, rounds=5, seconds=0.4, images=8192, modes=modes, models=options.models)

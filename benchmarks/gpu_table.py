@@ -62,7 +62,8 @@ def _lines(result: dict[str, Any]) -> list[str]:
         if found is None:
             continue
         missing = next(
-            (f"{key}: {found[key]}" for key in ("not available", "left out", "failed") if key in found), None
+            (f"{key}: {found[key]}" for key in ("not available", "left out", "failed") if key in found),
+            found.get("stand_in"),  # without its figures
         )
         lines += [f"- {text}: {missing}"] if missing else [f"- {text}: {said}" for said in _said(part, found)]
     return lines
