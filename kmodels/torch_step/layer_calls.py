@@ -16,6 +16,7 @@ import torch
 from keras import tree
 from torch.nn import functional
 
+from kmodels.torch_step.causes import CannotRecord
 from kmodels.torch_step.keyed_dropout import keep_mask
 from kmodels.torch_step.memory_format import lies_channels_first
 from kmodels.torch_step.replaced_methods import replaced_methods
@@ -140,6 +141,8 @@ def _batch_normalization(layer: Any) -> Call | None:
         return None
 
     def call(inputs: torch.Tensor, training: bool | None = None, mask: Any = None) -> torch.Tensor:
+        if training and layer.trainable:
+            _require_forward(layer)
         if mask is not None or layer.axis not in (-1, inputs.ndim - 1) or inputs.ndim not in (2, 4):
             return type(layer).call(layer, inputs, training=training, mask=mask)
         mean, variance = layer.moving_mean.value, layer.moving_variance.value
@@ -170,12 +173,23 @@ def _dropout(layer: Any) -> Call | None:
     def call(inputs: torch.Tensor, training: bool = False) -> torch.Tensor:
         if not training:
             return inputs
+        _require_forward(layer)
         state = layer.seed_generator.state
         mask = keep_mask(state.value, inputs, layer.rate)
         state.assign(state.value + torch.tensor([0, 1], dtype=state.value.dtype, device=state.value.device))
         return torch.where(mask, inputs / (1.0 - layer.rate), 0.0)
 
     return call
+
+
+def _require_forward(layer: Any) -> None:
+    """Raises CannotRecord for a layer that would count a call once more in the backward pass.
+
+    What is computed again there (`keras.remat`, `torch.utils.checkpoint`) gets the random numbers of the forward pass
+    by PyTorch's generators, which our masks do not come from, and what a layer assigns there is not in our hands.
+    """
+    if torch._C._current_graph_task_id() != -1:
+        raise CannotRecord(f"{layer.name} is computed again in the backward pass")
 
 
 def _elementwise(layer: Any) -> Call | None:
