@@ -13,6 +13,7 @@ __all__ = ["Mode", "accelerate", "execution", "explain", "first_non_finite_step"
 
 Mode = Literal["auto", "record", "compile"]
 _STEPS = "_kmodels_steps"
+_LEFT = "_kmodels_left_to_keras"
 
 
 def accelerate(
@@ -35,10 +36,10 @@ def accelerate(
         mode: `record` never compiles, `compile` does at once, `auto` once it has paid: after as many steps as compiling
             costs, by the work counted in the recorded graph and never by a clock. Nor does `auto` record what would
             take longer than it saves: a kind of batch is recorded if 125 of it are to come, as far as `fit` can tell
-            (the last batch of each epoch may be another kind), or after each 1,000 steps where nothing can; 16 times as
-            many where a layer is recurrent. What is not recorded is Keras' own step.
+            (the last batch of each epoch may be another kind), or after each 1,500 steps where nothing can; as many
+            times more as a layer takes 40 operations on average. What is not recorded is Keras' own step.
         steps: training steps that are ahead in all calls together, where they are known: `auto` then records from 400
-            on (6,400 where a layer is recurrent) and compiles, at once or never.
+            on (as many times more, likewise) and compiles, at once or never.
         exact: record Keras' own operations, so that the weights are those of Keras' step to the last bit; slower, and
             never compiled.
         cuda_graph: on an NVIDIA GPU, take the steps of one execution (`steps_per_execution` of `compile`) by replaying
@@ -56,7 +57,7 @@ def accelerate(
         >>> model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
         >>> model.compile("sgd", "mse")
         >>> history = accelerate(model).fit(np.ones((4, 8)), np.ones((4, 1)), epochs=2, verbose=0)
-        >>> history.history["loss"][1] < history.history["loss"][0]
+        >>> bool(history.history["loss"][1] < history.history["loss"][0])
         True
     """
     built = isinstance(model, keras.Model) and model.built
@@ -68,11 +69,12 @@ def accelerate(
     if keras.backend.backend() != "torch":
         return model
     try:
-        from kmodels.torch_step.entry import Entry  # imports PyTorch: only where it is the backend
+        from kmodels.torch_step.causes import CannotRecord  # imports PyTorch: only where it is the backend
+        from kmodels.torch_step.entry import Entry
         from kmodels.torch_step.functions import StepFunctions
-    except ImportError as error:
-        warnings.warn(f"kmodels.accelerate: Keras' own step is used for {model.name}: {error}", stacklevel=2)
-        return model
+        from kmodels.torch_step.keras_internals import private_names
+    except ImportError as error:  # also of a private module of Keras, which is said in the same words
+        return _left_to_keras(model, str(error))
 
     replays = None
     if cuda_graph:
@@ -81,10 +83,22 @@ def accelerate(
         device = model.weights[0].value.device
         require(device.type == "cuda", "cuda_graph", "False where the model is not on an NVIDIA GPU", str(device))
         replays = Replays()
-    functions = StepFunctions(model, mode="record" if exact else mode, steps=steps, kernels=not exact, replays=replays)
-    entry = Entry(model, functions)
+    chosen = "record" if exact else mode
+    try:
+        with private_names():  # what is read of them before the first step
+            functions = StepFunctions(model, mode=chosen, steps=steps, kernels=not exact, replays=replays)
+            entry = Entry(model, functions)
+    except CannotRecord as error:
+        return _left_to_keras(model, str(error))
     model.__dict__[_STEPS] = functions  # past Keras' `__setattr__`, which would track it
     entry.install()
+    return model
+
+
+def _left_to_keras(model: Any, cause: str) -> Any:
+    """Returns the model with Keras' own step, which one warning tells of, and `explain` later on."""
+    warnings.warn(f"kmodels.accelerate: Keras' own step is used for {model.name}: {cause}", stacklevel=3)
+    model.__dict__[_LEFT] = cause  # past Keras' `__setattr__`, too
     return model
 
 
@@ -106,6 +120,8 @@ def explain(model: Any) -> str:
     functions = getattr(model, _STEPS, None)
     if functions is None and keras.backend.backend() != "torch":
         return f"backend {keras.backend.backend()}: Keras compiles the step itself"
+    if functions is None and _LEFT in getattr(model, "__dict__", {}):
+        return f"{model.name}: Keras' own step, because {model.__dict__[_LEFT]}"
     if functions is None:
         expected = "one that accelerate() was called on"
         raise ValueError(f"model: expected {expected}. Received: model={getattr(model, 'name', model)!r}")

@@ -1,5 +1,9 @@
 """What a step assigns is written back, or the step is Keras' own."""
 
+import sys
+import types
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ if keras.backend.backend() != "torch":
     pytest.skip("recorded steps are PyTorch's", allow_module_level=True)
 
 from kmodels import accelerate, explain
+from kmodels.acceleration import execution, first_non_finite_step
 
 L = keras.layers
 TRAINED_BY = []
@@ -88,3 +93,75 @@ def test_a_release_of_keras_that_lacks_a_name_takes_its_own_step(monkeypatch):
     _, expected = fitted(Counts, "mse", False)
     for value, want in zip(weights, expected, strict=True):
         np.testing.assert_array_equal(value, want)
+
+
+class Gone:
+    """A private name that Keras still finds, and kmodels does not, as if Keras had renamed it."""
+
+    def __init__(self, name, held):
+        self.name, self.held = name, held
+
+    def __get__(self, instance, owner):
+        if "torch_step" in sys._getframe(1).f_code.co_filename:
+            raise AttributeError(f"no {self.name}")
+        return self.held.__get__(instance, owner)
+
+
+def falls_back(missing):
+    """Trains as Keras does, with one warning that names what is missing, which `explain` says again."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model, weights = fitted(Counts, "mse", True)
+    said = [str(w.message) for w in caught if "kmodels" in str(w.message)]
+    assert len(said) == 1 and said[0].startswith(f"kmodels.accelerate: Keras' own step is used for {model.name}: ")
+    assert missing in said[0]
+    cause = said[0].partition(f"{model.name}: ")[2]
+    assert explain(model) == f"{model.name}: Keras' own step, because {cause}"
+    assert execution(model) == "keras" and first_non_finite_step(model) is None
+    _, expected = fitted(Counts, "mse", False)
+    for value, want in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(value, want)
+    return cause
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (keras.Model, "_symbolic_build"),  # looked for by `accelerate`, all others by the first step
+        (keras.Model, "_flatten_layers"),
+        (keras.Model, "_compute_loss"),
+        (keras.Model, "_clear_losses"),
+        (keras.optimizers.SGD, "_get_current_learning_rate"),
+    ],
+)
+def test_a_method_of_keras_that_is_not_there_is_a_cause(kind, name, monkeypatch):
+    owner = next(base for base in kind.__mro__ if name in vars(base))
+    monkeypatch.setattr(owner, name, Gone(name, vars(owner)[name]))
+    falls_back(name)
+
+
+def test_a_name_that_is_gone_when_accelerate_is_called_is_a_cause(monkeypatch):
+    owner = next(base for base in keras.Model.__mro__ if "_symbolic_build" in vars(base))
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, L.Dense(1)(inputs))
+    with monkeypatch.context() as without:
+        without.delattr(owner, "_symbolic_build")
+        with pytest.warns(UserWarning, match="this release of Keras is not known: .*_symbolic_build"):
+            assert accelerate(model) is model
+    assert "this release of Keras is not known" in explain(model)
+    assert explain(accelerate(model)) == "nothing recorded yet"
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "anew"),
+    [
+        ("data_adapter_utils", "unpack_x_y_sample_weight", ()),
+        ("data_adapter", "DataAdapter", ("entry", "functions", "keras_internals")),  # looked for where it is imported
+    ],
+)
+def test_a_module_of_keras_that_is_elsewhere_is_a_cause(module, name, anew, monkeypatch):
+    path = f"keras.src.trainers.data_adapters.{module}"
+    monkeypatch.setitem(sys.modules, path, types.ModuleType(path))  # Keras has the true one already
+    for part in anew:
+        monkeypatch.delitem(sys.modules, f"kmodels.torch_step.{part}", raising=False)
+    assert falls_back(name).startswith(f"this release of Keras is not known: expected one that has {path}.{name}, as")

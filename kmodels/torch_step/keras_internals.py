@@ -21,10 +21,13 @@ __all__ = [
     "KerasInternalMissing",
     "build_variables",
     "current_device",
+    "global_seed_kept",
     "private_names",
     "stock_function",
     "unpack_batch",
 ]
+
+_UNKNOWN = "this release of Keras is not known"
 
 
 class KerasInternalMissing(ImportError):
@@ -35,18 +38,19 @@ def _private(module: str, name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise KerasInternalMissing(
-            f"keras: expected a release that has {module}.{name}, as 3.15 has. Received: keras={keras.__version__!r}"
-        ) from error
+        expected = f"expected one that has {module}.{name}, as 3.15 has"
+        raise KerasInternalMissing(f"{_UNKNOWN}: {expected}. Received: keras={keras.__version__!r}") from error
 
 
 @contextmanager
 def private_names() -> Iterator[None]:
-    """Turns a private attribute that this Keras has not into a reason not to record."""
+    """Turns a private name that this Keras has not into a reason not to record."""
     try:
         yield
-    except (AttributeError, KerasInternalMissing) as error:
-        raise CannotRecord(f"this release of Keras is not known: {error}") from error
+    except KerasInternalMissing as error:
+        raise CannotRecord(str(error)) from error
+    except AttributeError as error:
+        raise CannotRecord(f"{_UNKNOWN}: {error}") from error
 
 
 DataAdapter: Any = _private("keras.src.trainers.data_adapters.data_adapter", "DataAdapter")
@@ -62,11 +66,30 @@ def current_device() -> str:
     return str(_private("keras.src.backend.torch.core", "get_device")())
 
 
+@contextmanager
+def global_seed_kept() -> Iterator[None]:
+    """Leaves the generator that seeds what has no seed as it is, whatever draws from it in the block."""
+    state = "keras.src.backend.common.global_state"
+    name = _private("keras.src.random.seed_generator", "GLOBAL_SEED_GENERATOR")
+    held = _private(state, "get_global_attribute")(name)
+    value = None if held is None else held.state.value.detach().clone()
+    try:
+        yield
+    finally:
+        _private(state, "set_global_attribute")(name, held)
+        if held is not None:
+            held.state.assign(value)
+
+
 def unpack_batch(data: Any) -> tuple[Any, Any, Any]:
-    """Returns `(x, y, sample_weight)` of what a feed yields, with None for what is not there."""
-    x, y, sample_weight = _private("keras.src.trainers.data_adapters.data_adapter_utils", "unpack_x_y_sample_weight")(
-        data
-    )
+    """Returns `(x, y, sample_weight)` of what a feed yields, with None for what is not there.
+
+    Raises:
+        CannotRecord: this Keras unpacks batches elsewhere.
+    """
+    with private_names():  # also asked for outside what is being recorded
+        unpack = _private("keras.src.trainers.data_adapters.data_adapter_utils", "unpack_x_y_sample_weight")
+    x, y, sample_weight = unpack(data)
     return x, y, sample_weight
 
 
