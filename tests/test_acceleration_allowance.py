@@ -116,7 +116,7 @@ def test_a_value_that_changes_every_few_steps_is_not_recorded_again_and_again():
 
 def test_short_fits_are_recorded_once_there_were_many():
     model = accelerate(perceptron())
-    for before in range(0, 1000, 120):
+    for before in range(0, 1500, 120):
         assert execution(model) == "keras", before
         steps(5)(model)
     assert execution(model) == "recorded"
@@ -139,7 +139,7 @@ def test_where_the_number_of_steps_is_not_known(call):
         else:
             model.fit((batch for batch in [(X, Y)] * count), shuffle=False, verbose=0)
 
-    taken(999)
+    taken(1499)
     assert execution(model) == "keras" and "not known" in explain(model)
     taken(2)
     assert recordings(model) == ((0, 1) if call == "evaluate" else (1, 0))
@@ -174,12 +174,35 @@ def test_steps_that_are_given_decide_alone():
     assert recordings(short) == (0, 0)
 
 
-def test_recurrent_layers_are_left_to_keras_for_longer():
-    inputs = keras.Input((6, 1))
-    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.LSTM(2)(inputs)))
+class Loop(keras.layers.Layer):
+    """As many operations as a recurrent layer has, and Python between them."""
+
+    def call(self, x):
+        for moment in range(100):
+            x = keras.ops.tanh(x + moment)
+        return x
+
+
+@pytest.mark.parametrize("layer", [lambda: keras.layers.LSTM(2), Loop])
+@pytest.mark.parametrize("given", [False, True])
+def test_what_takes_long_to_record_is_left_to_keras_for_longer(layer, given):
+    inputs = keras.Input((20, 6))
+    x = keras.layers.Flatten()(layer()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    fit(X[..., None], Y, batch_size=1, epochs=8)(accelerate(model))
-    assert execution(model) == "keras" and "fewer than 2,000" in explain(model)
+    accelerate(model, steps=401 if given else None)
+    fit(np.repeat(X[:, None], 20, 1), Y, batch_size=1, epochs=6)(model)
+    assert execution(model) == "keras"
+    assert "steps are ahead" in explain(model) if given else "more of these batches" in explain(model)
+
+
+def test_compiling_anew_again_and_again_is_weighed_against_the_steps_that_were_given():
+    model, found = accelerate(perceptron(), steps=800), []
+    for _ in range(4):
+        steps(2)(model)
+        found.append(execution(model))
+        model.compile(model.optimizer, model.loss)
+    assert found == ["recorded", "recorded", "keras", "keras"]
 
 
 def test_what_was_said_of_a_model_ends_when_it_is_compiled_anew():
@@ -204,7 +227,7 @@ def test_no_warning_about_what_is_not_tried():
 def test_a_training_that_is_recorded_on_its_way_is_that_of_keras(steps_per_execution):
     def batches():
         generator = np.random.default_rng(0)
-        for _ in range(1050):
+        for _ in range(1550):
             yield generator.normal(size=(4, 6)).astype("float32"), generator.integers(0, 3, 4)
 
     def make(count=1):

@@ -1,9 +1,8 @@
 """Which kinds of batches are worth a recording, by counts alone."""
 
-import keras
 import pytest
 
-from kmodels.torch_step.allowance import Allowance, patience
+from kmodels.torch_step.allowance import Allowance
 
 
 def allowance(epochs=None, steps=None):
@@ -32,14 +31,14 @@ def test_the_first_kind_counts_on_what_fit_says(epochs, steps, expected):
     assert allowed(allowance(epochs, steps)) == expected
 
 
-def test_one_more_recording_for_every_thousand_steps_that_nobody_foretold():
+def test_one_more_recording_for_every_1500_steps_that_nobody_foretold():
     made, found = allowance(), []
-    for step in range(1, 4001):
+    for step in range(1, 6001):
         made.note("kind", training=True)
         if allowed(made):
             found.append(step)
             made.spend("kind", training=True)
-    assert found == [1000, 2000, 3000, 4000]
+    assert found == [1500, 3000, 4500, 6000]
 
 
 @pytest.mark.parametrize(("later", "again"), [(50, False), (124, False), (125, True)])
@@ -59,10 +58,10 @@ def test_what_was_in_vain_is_tried_again_once_its_time_is_a_tenth():
     made.changed()
     calls = []
     for _ in range(5):
-        made.expect(1, 500)
+        made.expect(1, 750)
         calls.append(allowed(made))
-        made.note("whole", training=True, steps=500)
-    assert calls == [False, False, False, False, True]  # 2,001 steps: the one in vain, and the one that may be
+        made.note("whole", training=True, steps=750)
+    assert calls == [False, False, False, False, True]  # 3,001 steps: the one in vain, and the one that may be
 
 
 @pytest.mark.parametrize(("steps", "changes"), [(400, 1), (799, 1), (800, 2), (4000, 10)])
@@ -73,7 +72,7 @@ def test_steps_that_are_given_pay_for_few_changes(steps, changes):
         made.spend("whole", training=True)
         made.note("whole", training=True, steps=20)
         made.changed()
-    assert made.reason("whole", training=True) == "what is recorded changes too often for the steps ahead"
+    assert made.reason("whole", training=True) == "what is recorded is lost too often for the steps ahead"
     assert made.closed(training=True)
 
 
@@ -88,15 +87,29 @@ def test_steps_that_are_given_pay_for_few_kinds(steps, kinds):
     assert not made.closed(training=True)
 
 
-def test_recurrent_layers_need_more_steps_wherever_they_are():
-    inputs = keras.Input((4, 3))
-    inner = keras.Sequential([keras.layers.Bidirectional(keras.layers.GRU(2))])
-    assert patience(keras.Model(inputs, keras.layers.Dense(1)(inner(inputs)))) == 16
-    assert patience(keras.Model(inputs, keras.layers.Dense(1)(inputs))) == 1
-    made = Allowance(True, None, 16)
-    made.expect(1, 2000)
+@pytest.mark.parametrize(("used", "again"), [(50, False), (399, False), (400, True)])
+def test_what_is_compiled_anew_soon_after_it_was_recorded_was_in_vain(used, again):
+    made = Allowance(True, 400)
+    made.spend("whole", training=True)
+    made.note("whole", training=True, steps=used)
+    made.reset()
+    assert allowed(made) == again
+    made.reset()  # nothing has been recorded since
+    assert allowed(made) == again
+
+
+@pytest.mark.parametrize(("operations", "layers", "times"), [(0, 1, 1), (80, 2, 1), (81, 2, 2), (1800, 4, 12)])
+def test_what_takes_many_operations_a_layer_needs_more_steps(operations, layers, times):
+    made = Allowance(True, None)
+    made.weigh(operations, layers)
+    made.weigh(0, layers)  # of evaluation
+    made.expect(1, 125 * times)
     assert not allowed(made)
-    made.expect(1, 2001)
+    made.expect(1, 125 * times + 1)
     assert allowed(made)
-    given = Allowance(True, 6399, 16)
-    assert given.reason("whole", training=True) == "fewer than 6,400 steps are ahead, so that no recording pays"
+    given = Allowance(True, 400 * times - 1)
+    given.weigh(operations, layers)
+    assert given.reason("a", training=True) == f"fewer than {400 * times:,} steps are ahead, so that no recording pays"
+    made.reset()
+    made.expect(1, 126)
+    assert allowed(made)  # another loss may be another network

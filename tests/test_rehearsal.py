@@ -1,13 +1,12 @@
 """A rehearsal refuses what a recording would refuse, by kind, and changes nothing."""
 
-import gc
-
 import keras
 import numpy as np
 import pytest
 
 from kmodels.acceleration import accelerate, explain
 from tests.accelerated import crossentropy, features, only_torch, perceptron
+from tests.rehearsed import rehearsed, values
 
 pytestmark = [only_torch]
 
@@ -15,31 +14,10 @@ torch = pytest.importorskip("torch")
 
 from kmodels.torch_step import recording  # noqa: E402
 from kmodels.torch_step.causes import CannotRecord  # noqa: E402
-from kmodels.torch_step.garbage import collection_paused  # noqa: E402
-from kmodels.torch_step.recorder import recorded  # noqa: E402
-from kmodels.torch_step.rehearsal import rehearse  # noqa: E402
+from kmodels.torch_step.rehearsal import WritesState, rehearse  # noqa: E402
 
 VECTOR, NUMBER = torch.ones(3), torch.tensor(3.0)
 X, Y = features()
-
-
-def values():
-    return torch.tensor([1.0, 2.0, 0.0, 3.0])[:3]
-
-
-def rehearsed(function):
-    """Whether a function of a vector goes through, None where that is not known; and whether it can be recorded."""
-    step = lambda tensors: {"result": torch.as_tensor(function(tensors[0]))}  # noqa: E731
-    given = values()
-    try:
-        through = rehearse(step, [], [given], shared=0) or None
-    except CannotRecord:
-        through = False
-    try:
-        recorded(step, [given])
-    except CannotRecord:
-        return through, False
-    return through, True
 
 
 READ = {
@@ -75,22 +53,14 @@ TAKEN = {
     "a number from elsewhere, computed alone": lambda x: NUMBER * 0.5 * x,
     "a number from elsewhere, read": lambda x: float(NUMBER) * x,
     "a shape from elsewhere": lambda x: x + VECTOR.shape[0],
-    "lists": lambda x: x + x.tolist()[0],
     "shapes that depend on data": lambda x: torch.unique(x).sum() + x[x > 0].sum() + x.nonzero().sum() + x,
     "tensors for numbers": lambda x: torch.full((3,), x[0]) + torch.add(x, x, alpha=x[0]) + x.clone().fill_(x[1]),
-    "printed": lambda x: x + len(repr(x)) * 0,
-    "sparse": lambda x: x.to_sparse().to_dense() if x.ndim > 9 else x,
+    "printed constants": lambda x: x + len(repr(torch.tensor([1.0, 2.0]))) * 0,
+    "one-hot": lambda x: torch.nn.functional.one_hot(x.long(), 4) + torch.argmax(x),
     "legacy constructors": lambda x: x + torch.FloatTensor([1, 2, 3]) + x.new_tensor([1, 2, 3]),
     "vmap and grad": lambda x: torch.func.vmap(lambda v: v * 2)(x) + torch.func.grad(lambda v: (v * v).sum())(x),
     "dropout": lambda x: torch.dropout(x, 0.5, True),
 }
-
-
-def caught(x):
-    try:
-        return x * float(x[0])
-    except Exception:
-        return x
 
 
 @pytest.mark.parametrize("name", READ)
@@ -103,20 +73,55 @@ def test_what_can_be_recorded_goes_through(name):
     assert rehearsed(TAKEN[name]) == (True, True)
 
 
-def test_a_value_read_by_item_is_refused_though_a_graph_may_hold_it():
-    """What a program does with a number from `item` is not seen; most often it is compared."""
-    assert rehearsed(lambda x: x * x[0].item()) == (False, True)
-    assert rehearsed(lambda x: x if x[0].item() > 0 else -x) == (False, False)
+@pytest.mark.parametrize(
+    ("reads", "asks"),
+    [
+        (lambda x: x * x[0].item(), lambda x: x if x[0].item() > 0 else -x),
+        (lambda x: x + x.tolist()[0], lambda x: x if x.tolist()[0] > 0 else -x),
+    ],
+)
+def test_a_number_from_a_tensor_is_refused_though_a_graph_may_hold_it(reads, asks):
+    """What a program does with it is not seen; most often it is compared."""
+    assert rehearsed(reads) == (False, True)
+    assert rehearsed(asks) == (False, False)
+
+
+SEEDED = {
+    "seed": lambda x: torch.manual_seed(1) and x + torch.rand(3),
+    "seed at the end": lambda x: (x + torch.rand(3), torch.manual_seed(1))[0],
+    "state": lambda x: torch.set_rng_state(STATE) or x + torch.rand(3),
+    "fork": lambda x: forked(x),
+    "checkpoint": lambda x: checkpointed(x, lambda y: torch.dropout(y, 0.5, True)),
+}
+STATE = torch.Generator().manual_seed(99).get_state()
+
+
+def forked(x):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        return x + torch.rand(3)
+
+
+def checkpointed(x, function):
+    y = x.clone().requires_grad_()
+    result = torch.utils.checkpoint.checkpoint(function, y, use_reentrant=False)
+    return torch.autograd.grad(result.sum(), y)[0]
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_a_generator_that_is_set_is_refused(name):
+    """A graph would draw on."""
+    with pytest.raises(CannotRecord, match="sets the state of PyTorch's generator"):
+        rehearse(lambda tensors: SEEDED[name](tensors[0]), [], [values()], shared=0)
+
+
+def test_a_checkpoint_without_chance_goes_through():
+    assert rehearsed(lambda x: checkpointed(x, torch.sin))[0]
 
 
 def test_an_error_of_the_functions_own_is_said():
     with pytest.raises(CannotRecord, match=r"inconsistent tensor size.*lambda.* \(test_rehearsal.py:"):
         rehearse(lambda tensors: tensors[0] @ torch.ones(7), [], [values()], shared=0)
-
-
-def test_a_value_is_read_whatever_becomes_of_it():
-    """Or a graph would hold what the step does where it cannot read."""
-    assert rehearsed(caught)[0] is False
 
 
 def test_only_so_many_samples_are_taken():
@@ -146,14 +151,39 @@ def test_what_is_to_be_kept_is_not_written(name, of):
 
     def step(tensors):
         WRITES[name](tensors[2])
-        assert tensors[place] is kept[place]
         WRITES[name](tensors[place])
-        pytest.fail("it went on")
 
     drawn = torch.get_rng_state()
-    assert rehearse(step, kept[:1], [kept[1], batch], shared=1) is False
+    with pytest.raises(WritesState, match=r"writes over a variable in place, in .* \(test_rehearsal.py"):
+        rehearse(step, kept[:1], [kept[1], batch], shared=1)
+    if of == "state":
+        rehearse(step, kept[:1], [kept[1], batch], shared=1, copied=True)
     assert all(torch.equal(tensor, torch.ones(len(tensor))) for tensor in (*kept, batch))
     assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_statistics_that_a_kernel_writes_without_saying_so_are_not_written():
+    mean = torch.zeros(3)
+    step = lambda t: torch.nn.functional.batch_norm(t[1], t[0], t[0] + 1, training=True)  # noqa: E731
+    with pytest.raises(WritesState):
+        rehearse(step, [mean], [torch.rand(4, 3)], shared=0)
+    assert rehearse(step, [mean], [torch.rand(4, 3)], shared=0, copied=True).operations
+    assert torch.equal(mean, torch.zeros(3))
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_a_tensor_from_elsewhere_is_not_written(shape):
+    elsewhere = torch.zeros(shape)
+    with pytest.raises(CannotRecord, match="no variable of the model"):
+        rehearse(lambda tensors: elsewhere.add_(1), [], [values()], shared=0)
+    assert not elsewhere.any()
+
+
+def test_a_parameter_itself_is_not_the_value_that_the_step_gives_it():
+    weight = torch.nn.Parameter(torch.ones(3))
+    assert rehearse(lambda tensors: tensors[0] * 2, [weight], [], shared=0).operations == 1
+    with pytest.raises(CannotRecord, match="no variable of the model"):
+        rehearse(lambda tensors: weight * 2, [weight], [], shared=0)
 
 
 class Reads(keras.metrics.Mean):
@@ -218,27 +248,3 @@ def test_layers_that_are_given_other_numbers_of_samples_are_recorded():
     model.compile("adam", crossentropy())
     accelerate(model, mode="record").fit(X[:32], Y[:32], batch_size=8, verbose=0)
     assert "recorded" in explain(model)
-
-
-def test_no_collection_begins_while_a_step_is_recorded():
-    begun = []
-    note = lambda phase, info: begun.append(info["generation"])  # noqa: E731
-    gc.callbacks.append(note)
-    try:
-        with collection_paused():
-            begun.clear()
-            kept = [[i] for i in range(200_000)]
-            assert begun == [] and not gc.isenabled()
-        assert gc.isenabled() and len(kept) == 200_000
-    finally:
-        gc.callbacks.remove(note)
-    gc.disable()
-    try:
-        with collection_paused():
-            pass
-        assert not gc.isenabled()  # as the user has it
-        with pytest.raises(CannotRecord):
-            recorded(lambda tensors: {"x": tensors[0] if tensors[0].sum() > 0 else -tensors[0]}, [values()])
-        assert not gc.isenabled()
-    finally:
-        gc.enable()

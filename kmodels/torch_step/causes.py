@@ -12,12 +12,23 @@ from types import FrameType
 import keras
 import torch
 
-__all__ = ["CONSTANT", "GENERATOR", "READS", "CannotRecord", "cause_of", "place_here", "place_of", "whole_tracebacks"]
+__all__ = [
+    "CONSTANT",
+    "GENERATOR",
+    "READS",
+    "SEEDS",
+    "CannotRecord",
+    "cause_of",
+    "place_here",
+    "place_of",
+    "whole_tracebacks",
+]
 
 READS = "it reads a tensor's value on the host"
 CONSTANT = "it computes with a PyTorch tensor that is no variable of the model"
 # which may be made anew in every step, with the same seed, and would not be in a graph
 GENERATOR = "it draws from a PyTorch generator of its own"
+SEEDS = "it sets the state of PyTorch's generator of random numbers"
 
 
 class CannotRecord(RuntimeError):
@@ -45,12 +56,16 @@ def place_here() -> str:
 
 
 def _place(frames: Iterable[tuple[FrameType, int]]) -> str:
-    inside = (Path(keras.__file__).parent / "src" / name for name in ("backend", "ops", "utils", "random"))
+    source = Path(keras.__file__).parent / "src"
+    inside = (source / name for name in ("backend", "ops", "utils", "random"))
     below = (Path(torch.__file__).parent, Path(__file__).parent, *inside)
     library = Path(traceback.__file__).parent  # Python's own; packages may lie in folders of it
     for frame, line in frames:
         code = frame.f_code
         path = Path(code.co_filename)
+        if path == source / "layers" / "layer.py" and "self" in frame.f_locals:  # what is not beneath is the layer
+            layer = frame.f_locals["self"]
+            return f", in layer {layer.name} ({type(layer).__name__})"
         beneath = path.parent == library or any(path.is_relative_to(folder) for folder in below)
         if not beneath and path.is_file():  # else it was made from text
             return f", in {code.co_qualname} ({path.name}:{line})"

@@ -11,7 +11,7 @@ import keras
 import torch
 from keras import tree
 
-from kmodels.torch_step.allowance import Allowance, patience
+from kmodels.torch_step.allowance import Allowance
 from kmodels.torch_step.batch import Batch, batch_of, prepared
 from kmodels.torch_step.causes import CannotRecord
 from kmodels.torch_step.circumstances import Changes, Circumstances, require_recordable
@@ -20,7 +20,7 @@ from kmodels.torch_step.cuda_graph import Replays
 from kmodels.torch_step.keras_internals import build_variables, private_names, stock_function
 from kmodels.torch_step.memory_format import arrange_kernels
 from kmodels.torch_step.optimizer_rules import Unsupported, UpdateRule, update_rule
-from kmodels.torch_step.recording import Recording, described, record_evaluation, record_training
+from kmodels.torch_step.recording import Recording, described, rehearsed
 from kmodels.torch_step.resident import ResidentBatches
 from kmodels.torch_step.step import State
 from kmodels.torch_step.work import Work, steps_until_compiling_pays
@@ -48,7 +48,7 @@ class StepFunctions:
     ) -> None:
         self.model, self._mode, self._ahead, self._kernels = model, mode, steps, kernels
         self._replays = replays
-        self._allowance = Allowance(mode == "auto", steps, patience(model))
+        self._allowance = Allowance(mode == "auto", steps)
         self.reset()
 
     def reset(self) -> None:
@@ -174,10 +174,8 @@ class StepFunctions:
         if self._graphs or not self._allowance.closed(training=training):
             batch, key = self._read(given, training=training)
         graph = self._graphs.get(key)
-        why = None if graph is not None else self._allowance.reason(key, training=training)
-        if why is not None:
-            self._left[training] = why
-            self._allowance.note(key, training=training)
+        if graph is None and (why := self._allowance.reason(key, training=training)) is not None:
+            self._leave(key, why, training=training)
             return None
         if batch is None:
             batch = batch_of(given)
@@ -188,14 +186,30 @@ class StepFunctions:
         if graph is None:
             if len(self._graphs) >= _KINDS_OF_BATCHES:
                 raise CannotRecord(f"batches of more than {_KINDS_OF_BATCHES} shapes or types came")
+            assert self._rule is not None and self._first_bad is not None
+            with private_names():
+                step = rehearsed(
+                    self.model, batch, self._rule, self._first_bad, training=training, kernels=self._kernels
+                )
+            self._allowance.weigh(step.operations, step.layers)
+            if (why := self._allowance.reason(key, training=training)) is not None:
+                self._leave(key, why, training=training)
+                return None
             self._allowance.spend(key, training=training)
             self._left.pop(training, None)
             with private_names():
-                graph = self._graphs[key] = self._record(batch, training=training)
+                graph = step.record()
+            graph.compile_at = self._compile_at(graph.work, graph.state) if training else None
+            self._graphs[key] = graph
         self._allowance.note(key, training=training)
         if graph.compile_at is not None and graph.calls >= graph.compile_at:
             self._compile(graph, batch)
         return graph.take(batch)
+
+    def _leave(self, key: Any, why: str, *, training: bool) -> None:
+        """Notes that Keras takes a batch, and why."""
+        self._left[training] = why
+        self._allowance.note(key, training=training)
 
     def _read(self, given: Any, *, training: bool) -> tuple[Batch | None, Any]:
         """A batch and its kind; neither where it is none that could be recorded."""
@@ -235,14 +249,6 @@ class StepFunctions:
             self._arranged = True
             arrange_kernels(self.model, self._rule.slots_by_weight())
         self._around = Circumstances(self.model)
-
-    def _record(self, batch: Batch, *, training: bool) -> Recording:
-        assert self._rule is not None and self._first_bad is not None
-        if not training:
-            return record_evaluation(self.model, batch, kernels=self._kernels)
-        recording = record_training(self.model, batch, self._rule, self._first_bad, kernels=self._kernels)
-        recording.compile_at = self._compile_at(recording.work, recording.state)
-        return recording
 
     def _compile_at(self, work: Work, state: State) -> int | None:
         """Number of steps before a graph is compiled; None for never."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from threading import RLock
 from typing import Any
 
 import keras
@@ -13,18 +14,21 @@ import torch
 
 from kmodels.torch_step.batch import Batch
 from kmodels.torch_step.causes import CannotRecord, cause_of
+from kmodels.torch_step.keras_internals import global_seed_kept
+from kmodels.torch_step.listing import Calls, Operations, difference
 from kmodels.torch_step.memory_plan import with_memory_plan
 from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.penalties import plain_factors
 from kmodels.torch_step.python_state import PythonState
 from kmodels.torch_step.recorder import recorded
-from kmodels.torch_step.rehearsal import rehearse
+from kmodels.torch_step.rehearsal import Taken, WritesState, rehearse
 from kmodels.torch_step.step import Function, State, evaluation_step, training_step
 from kmodels.torch_step.work import Work, work_of
 
-__all__ = ["Recording", "described", "record_evaluation", "record_training"]
+__all__ = ["Recording", "Rehearsed", "described", "rehearsed"]
 
 _FEW = 2  # samples; one alone would lose its axis wherever `squeeze` is called
+_ONE_AT_A_TIME = RLock()  # generators, PyTorch's tracer and Keras' settings are those of the whole process
 
 
 @dataclass
@@ -61,7 +65,7 @@ class Recording:
             CannotRecord: the first step failed before it wrote anything, so that another may be taken in its place.
         """
         tensors = self.state.tensors()
-        first = self.calls == 0 and not self.compiled  # which does not count what it writes
+        first = self.calls == 0 and not self.compiled  # compiled code writes without raising a tensor's version
         versions = [tensor._version for tensor in tensors] if first else None
         self.calls += 1
         try:
@@ -80,65 +84,97 @@ class Recording:
         return f"{self.work.operations} operations, {self.work.flops / 1e9:.3g} GFLOP a batch, {how}"
 
 
-def record_training(
-    model: keras.Model, batch: Batch, rule: UpdateRule, first_bad: torch.Tensor, *, kernels: bool
-) -> Recording:
-    """Records a training step, without taking it.
+class Rehearsed:
+    """A step that has been taken in Python, so that most of what cannot be recorded is known not to be in it.
+
+    Args:
+        model: built and compiled.
+        batch: of the kind that comes.
+        state: what the step reads and writes.
+        step: makes it; with `writes=False` one that keeps nothing.
+
+    Attributes:
+        operations: how many it takes, but for the optimizer's update.
+        layers: of the model, nested ones too.
+
+    Raises:
+        CannotRecord: the step does something that a graph cannot hold.
+    """
+
+    def __init__(self, model: keras.Model, batch: Batch, state: State, step: Callable[..., Function]) -> None:
+        self._model, self._batch, self._state, self._step = model, batch, state, step
+        self._surroundings = PythonState(model)
+        self.layers = sum(1 for _ in model._flatten_layers(include_self=False))
+        try:
+            self._taken = self._rehearse(_FEW)
+        except CannotRecord:  # maybe as there are so few
+            self._taken = self._rehearse(None)
+        self.operations = self._taken.operations
+
+    def record(self) -> Recording:
+        """Records the step, without taking it.
+
+        Raises:
+            CannotRecord: the step does something that a graph cannot hold, or something else than with values.
+        """
+        step, operations = self._step(), Operations()
+        calls = Calls(operations)
+
+        def listed(tensors: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+            with calls, operations:
+                return step(tensors)
+
+        with self._as_if_not_taken():
+            graph, names = recorded(listed, [*self._state.tensors(), *self._batch.tensors])
+        if difference(self._taken.calls, calls.made) is not None:  # maybe as there were so few
+            self._taken = self._rehearse(None)
+        if (found := difference(self._taken.calls, calls.made)) is not None:
+            raise CannotRecord(found)
+        return Recording(self._state, with_memory_plan(graph), names, work_of(graph), graph)
+
+    def _rehearse(self, samples: int | None) -> Taken:
+        def once(copied: bool) -> Taken:
+            step, state, batch = self._step(writes=False), self._state.tensors(), self._batch
+            with self._as_if_not_taken():
+                return rehearse(step, state, batch.tensors, shared=batch.resident, samples=samples, copied=copied)
+
+        try:
+            return once(copied=False)
+        except WritesState:
+            return once(copied=True)
+
+    @contextmanager
+    def _as_if_not_taken(self) -> Iterator[None]:
+        """Leaves nothing of a step that is taken in the block; raises CannotRecord where it did more than it may."""
+        with _ONE_AT_A_TIME:
+            try:
+                with plain_factors(self._model), global_seed_kept():
+                    yield
+                if (touched := self._surroundings.touched()) is not None:
+                    raise CannotRecord(f"a step changes {touched}, which is no variable")
+            finally:
+                self._surroundings.restore()
+                self._model._clear_losses()
+
+
+def rehearsed(
+    model: keras.Model, batch: Batch, rule: UpdateRule, first_bad: torch.Tensor, *, training: bool, kernels: bool
+) -> Rehearsed:
+    """Rehearses a step.
 
     Args:
         model: built and compiled.
         batch: of the kind that comes.
         rule: how the optimizer updates.
-        first_bad: integer `()`, number of the first step whose loss was not finite, or -1.
+        first_bad: integer `()`, number of the first training step whose loss was not finite, or -1.
+        training: whether it is a training step.
         kernels: compute the known layers by PyTorch's kernels.
-
-    Raises:
-        CannotRecord: the step does something that a graph cannot hold.
     """
-    state = State(model, rule, first_bad)
-    return _record(model, batch, state, partial(training_step, model, state, rule, batch, kernels))
-
-
-def record_evaluation(model: keras.Model, batch: Batch, *, kernels: bool) -> Recording:
-    """Records an evaluation step, as `record_training` does a training step."""
+    if training:
+        state = State(model, rule, first_bad)
+        return Rehearsed(model, batch, state, partial(training_step, model, state, rule, batch, kernels))
     state = State(model)
-    return _record(model, batch, state, partial(evaluation_step, model, state, batch, kernels))
-
-
-def _record(model: keras.Model, batch: Batch, state: State, step: Callable[..., Function]) -> Recording:
-    surroundings = PythonState(model)
-    _rehearse(model, surroundings, batch, state, step)
-    with _as_if_not_taken(model, surroundings):
-        graph, names = recorded(step(), [*state.tensors(), *batch.tensors])
-    return Recording(state, with_memory_plan(graph), names, work_of(graph), graph)
-
-
-def _rehearse(
-    model: keras.Model, surroundings: PythonState, batch: Batch, state: State, step: Callable[..., Function]
-) -> None:
-    spared = state.spared()
-
-    def once(samples: int | None) -> None:
-        with _as_if_not_taken(model, surroundings):
-            rehearse(step(writes=False), spared, batch.tensors, shared=batch.resident, samples=samples)
-
-    try:
-        once(_FEW)
-    except CannotRecord:  # maybe as there are so few
-        once(None)
-
-
-@contextmanager
-def _as_if_not_taken(model: keras.Model, surroundings: PythonState) -> Iterator[None]:
-    """Leaves nothing of a step that is taken in the block; raises CannotRecord where it did more than it may."""
-    try:
-        with plain_factors(model):
-            yield
-        if (touched := surroundings.touched()) is not None:
-            raise CannotRecord(f"a step changes {touched}, which is no variable")
-    finally:
-        surroundings.restore()
-        model._clear_losses()
+    return Rehearsed(model, batch, state, partial(evaluation_step, model, state, batch, kernels))
 
 
 def described(recordings: Iterable[tuple[bool, Recording]], left: Mapping[bool, str]) -> list[str]:

@@ -2,42 +2,73 @@
 
 To record a step takes as long as some tens of Keras' steps, and what cannot be recorded may come at its very end. Here
 the same function is called as it is, without the optimizer's update, which takes as long as one or two, while all that
-it does to tensors is watched: it must not read a value that depends on the data on the host, nor take in a tensor from
-elsewhere.
+it does to tensors is watched: it must not read a value that depends on the data on the host, take in a tensor from
+elsewhere, or set a generator's state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from kmodels.torch_step.causes import (
     CONSTANT,
     GENERATOR,
     READS,
+    SEEDS,
     CannotRecord,
     cause_of,
     place_here,
     place_of,
     whole_tracebacks,
 )
+from kmodels.torch_step.listing import Calls, Operations
 
-__all__ = ["rehearse"]
+__all__ = ["Taken", "WritesState", "rehearse"]
 
 _SCATTERED = 0  # in place of an address, for sparse tensors, which lie in several pieces of memory
 # What turns a tensor into something of Python's, for which a graph has no place. Of what was computed from constants
 # alone the first ones can be known while a step is recorded, the second ones are never.
 _OF_DATA = (
-    *(getattr(Tensor, f"__{name}__") for name in ("bool", "int", "float", "complex", "index")),
-    *(Tensor.item, Tensor.is_nonzero, torch.is_nonzero),
+    *(getattr(Tensor, f"__{name}__") for name in ("bool", "int", "float", "complex", "index", "contains", "format")),
+    *(Tensor.item, Tensor.tolist, Tensor.is_nonzero, torch.is_nonzero, Tensor.__repr__),
 )
-_OF_ANY = (Tensor.numpy, Tensor.__array__, Tensor.data_ptr, *(torch.equal, Tensor.equal, torch.allclose))
-_ALL = frozenset((*_OF_DATA, *_OF_ANY, Tensor.allclose))
+_OF_ANY = (
+    *(getattr(Tensor, f"__{name}__") for name in ("array", "deepcopy", "dlpack", "reduce_ex")),
+    *(
+        Tensor.numpy,
+        Tensor.data_ptr,
+        Tensor.untyped_storage,
+        Tensor.equal,
+        torch.equal,
+        Tensor.allclose,
+        torch.allclose,
+    ),
+)
+_ALL = frozenset((*_OF_DATA, *_OF_ANY))
+_STATISTICS = frozenset({"running_mean", "running_var"})  # which some kernels write though their schema does not say so
+
+
+class WritesState(CannotRecord):
+    """A step is about to write over the state in place; on copies of it the rehearsal can be repeated."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step that was taken.
+
+    Attributes:
+        calls: of PyTorch by Python, in order.
+        operations: how many they came to.
+    """
+
+    calls: list[Any]
+    operations: int
 
 
 def rehearse(
@@ -47,53 +78,81 @@ def rehearse(
     *,
     shared: int,
     samples: int | None = None,
-) -> bool:
+    copied: bool = False,
+) -> Taken:
     """Takes a step, and leaves every tensor and PyTorch's generators as they were.
 
     Args:
-        step: function of `[*state, *batch]`, which writes nothing of the state.
+        step: function of `[*state, *batch]`.
         state: what it reads.
         batch: what changes from batch to batch, `(samples, ...)`.
         shared: how many tensors at the beginning of the batch are for all batches; they are not cut.
         samples: how many of the batch; None for all.
-
-    Returns:
-        Whether it went through; else it was about to write over the state, and nothing is known.
+        copied: give the step copies of the state, which it may write over.
 
     Raises:
+        WritesState: the step writes over the state, or what is for all batches.
         CannotRecord: the function does something that no graph can hold, or raises an error.
     """
     given = [(tensor[:samples] if tensor.ndim else tensor).detach().clone() for tensor in batch[shared:]]
-    kept = [*state, *batch[:shared]]
-    seen = _Seen(kept, given)
-    devices = [tensor.device for tensor in kept[:1] if tensor.device.type == "cuda"]
-    with torch.random.fork_rng(devices=devices), whole_tracebacks(), _Calls(seen), _Operations(seen):
-        try:
-            step([*kept, *given])
-        except CannotRecord:
-            raise
-        except Exception as error:
-            if seen.cause is None and not seen.written:
-                raise CannotRecord(cause_of(error, place_of(error))) from error
+    held = [_alike(tensor.detach().clone() if copied else tensor.detach(), tensor) for tensor in state]
+    kept = [*batch[:shared], *([] if copied else held)]
+    devices = [tensor.device for tensor in state[:1] if tensor.device.type == "cuda"]
+    with torch.random.fork_rng(devices=devices), whole_tracebacks():
+        seen = _Seen(state, kept, [*held, *given], _Draws(devices))
+        operations = _Operations(seen)
+        calls = _Calls(operations, seen)
+        with calls, operations:
+            try:
+                step([*held, *batch[:shared], *given])
+            except CannotRecord:
+                if seen.cause is None:
+                    raise
+            except Exception as error:
+                if seen.cause is None:
+                    raise CannotRecord(cause_of(error, place_of(error))) from error
+        if seen.cause is None and seen.draws.moved():
+            raise CannotRecord(SEEDS)
     if seen.cause is not None:  # whatever became of the error, which the step may have caught
-        raise CannotRecord(seen.cause)
-    return not seen.written
+        raise seen.cause
+    return Taken(calls.made, operations.count)
 
 
 class _Refused(RuntimeError):
     """Ends a rehearsal from inside."""
 
 
+class _Draws:
+    """Whether something else than an operation has moved PyTorch's generators."""
+
+    def __init__(self, devices: Sequence[torch.device]) -> None:
+        self._devices = devices
+        self.remember()
+
+    def remember(self) -> None:
+        self._states = self._now()
+
+    def moved(self) -> bool:
+        return self._now() != self._states
+
+    def _now(self) -> list[bytes]:
+        states = [torch.random.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in self._devices)]
+        return [memoryview(state.numpy()).tobytes() for state in states]
+
+
 class _Seen:
     """Which pieces of memory are known, and which of them hold what depends on state, batch or chance.
 
-    An address may come again in another piece of memory: whatever an operation returns is entered anew.
+    An address may come again in another piece of memory: whatever an operation returns is entered anew. What has no
+    address of its own is taken for known, and for data.
     """
 
-    def __init__(self, kept: Sequence[Tensor], given: Sequence[Tensor]) -> None:
-        self.cause: str | None = None
-        self.written = False
-        self.computing = False  # inside a kernel, which may read what it likes
+    def __init__(
+        self, variables: Sequence[Tensor], kept: Sequence[Tensor], given: Sequence[Tensor], draws: _Draws
+    ) -> None:
+        self.cause: CannotRecord | None = None
+        self.draws = draws
+        self.variables = {id(tensor) for tensor in variables}
         self._kept = {_address(tensor) for tensor in kept}
         self._known = {_address(tensor) for tensor in given} | self._kept | {_SCATTERED}
         self._data = set(self._known)
@@ -112,71 +171,88 @@ class _Seen:
 
     def require_spared(self, written: Sequence[Tensor]) -> None:
         if not self._kept.isdisjoint(map(_address, written)):
-            self.written = True
-            raise _Refused("it writes over what has to be kept")
+            self._end(WritesState(f"it writes over a variable in place{place_here()}"))
+        if not all(map(self.has, written)):
+            self.refuse(CONSTANT)
 
     def refuse(self, cause: str) -> None:
-        self.cause = self.cause or f"{cause}{place_here()}"
-        raise _Refused(cause)
+        self._end(CannotRecord(f"{cause}{place_here()}"))
+
+    def _end(self, cause: CannotRecord) -> None:
+        self.cause = self.cause or cause
+        raise _Refused(str(cause))
 
 
-class _Calls(TorchFunctionMode):
+class _Calls(Calls):
     """Sees what is asked of tensors by Python."""
 
-    def __init__(self, seen: _Seen) -> None:
-        super().__init__()
+    def __init__(self, operations: Operations, seen: _Seen) -> None:
+        super().__init__(operations)
         self._seen = seen
+
+    def look(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        seen = self._seen
+        if function in _ALL and (function not in _OF_DATA or any(map(seen.is_data, args[:1]))):
+            seen.refuse(READS)
+        if any(id(tensor) in seen.variables for tensor in _tensors((*args, *kwargs.values()))):
+            seen.refuse(CONSTANT)  # a parameter itself, where the step would have given it its value
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        asked = function in _ALL and not self._seen.computing
-        if asked and (function not in _OF_DATA or any(map(self._seen.is_data, args[:1]))):
-            self._seen.refuse(READS)
-        result = function(*args, **(kwargs or {}))
+        result = super().__torch_function__(function, types, args, kwargs)
         if function is torch.from_numpy:  # no operation
             self._seen.enter(result, data=False)
         return result
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(Operations):
     """Sees every operation, those of the backward pass too."""
 
     def __init__(self, seen: _Seen) -> None:
         super().__init__()
         self._seen = seen
 
-    def __torch_dispatch__(
-        self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        tensors = list(_tensors((*args, *kwargs.values())))
+    def compute(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        seen, tensors = self._seen, list(_tensors((*args, *kwargs.values())))
         if operation is torch.ops.aten.lift_fresh.default:  # a new constant, whose address may have been another's
             tensors = []
-        foreign = [tensor for tensor in tensors if not self._seen.has(tensor)]
+        foreign = [tensor for tensor in tensors if not seen.has(tensor)]
         constant = len(foreign) == len(tensors) and all(tensor.numel() == 1 for tensor in foreign)
         if foreign and not constant:
-            self._seen.refuse(CONSTANT)
+            seen.refuse(CONSTANT)
         if kwargs.get("generator") is not None:
-            self._seen.refuse(GENERATOR)
-        if operation._schema.is_mutable:
-            self._seen.require_spared(list(_tensors(_written(operation._schema, args, kwargs))))
-        data = any(map(self._seen.is_data, tensors)) or torch.Tag.nondeterministic_seeded in operation.tags
-        self._seen.computing = True
-        try:
-            result = operation(*args, **kwargs)
-        finally:
-            self._seen.computing = False
+            seen.refuse(GENERATOR)
+        seen.require_spared(list(_tensors(_written(operation, args, kwargs))))
+        drawn = torch.Tag.nondeterministic_seeded in operation.tags
+        if drawn and seen.draws.moved():
+            seen.refuse(SEEDS)
+        data = drawn or any(map(seen.is_data, tensors))
+        result = operation(*args, **kwargs)
+        if drawn:
+            seen.draws.remember()
         for tensor in _tensors((result,)):
-            self._seen.enter(tensor, data=data)
+            seen.enter(tensor, data=data)
         return result
 
 
-def _written(schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-    """What an operation writes over, by its schema."""
-    names = [argument.name for argument in schema.arguments if argument.is_write]
-    given = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | kwargs
-    return [given[name] for name in names if name in given]
+def _alike(other: Tensor, tensor: Tensor) -> Tensor:
+    """Another object than a variable's, so that either is known; operations differ by `requires_grad`."""
+    return other.requires_grad_(tensor.requires_grad)
+
+
+def _written(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """What an operation writes over."""
+    places, names = _writes(operation)
+    return [args[place] for place in places if place < len(args)] + [kwargs[name] for name in names if name in kwargs]
+
+
+@cache
+def _writes(operation: Any) -> tuple[list[int], list[str]]:
+    """The arguments that an operation writes over, by place and by name."""
+    arguments = enumerate(operation._schema.arguments)
+    written = [(place, each.name) for place, each in arguments if each.is_write or each.name in _STATISTICS]
+    return [place for place, _ in written], [name for _, name in written]
 
 
 def _tensors(values: Sequence[Any]) -> Iterator[Tensor]:

@@ -12,6 +12,7 @@ from keras import tree
 
 from kmodels.torch_step.batch import Batch
 from kmodels.torch_step.causes import CannotRecord
+from kmodels.torch_step.listing import unlisted
 from kmodels.torch_step.optimizer_rules import UpdateRule
 from kmodels.torch_step.substitution import substituted
 
@@ -62,11 +63,6 @@ class State:
         """Returns the tensors that hold the variables' values now."""
         return [variable._value for variable in self.variables] + self._extra
 
-    def spared(self) -> list[torch.Tensor]:
-        """Returns the same with copies in place of what layers and metrics may write."""
-        first, last = len(self.trainable), len(self.trainable) + len(self.others)
-        return [t.detach().clone() if first <= i < last else t for i, t in enumerate(self.tensors())]
-
     def __len__(self) -> int:
         return len(self.variables) + len(self._extra)
 
@@ -104,12 +100,13 @@ def training_step(
                 gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
                 with torch.no_grad():
                     if writes:
-                        gradients = as_accumulated(gradients, held, exactly=not kernels)
-                        iterations, first_bad = held[count + len(state.others) + slots], held[-1]
-                        begin = count + len(state.others)
-                        rule.apply(held[:count], gradients, held[begin : begin + slots], iterations, rate)
-                        note_first_bad(first_bad, loss.detach(), iterations)
-                        iterations.add_(1)
+                        with unlisted():
+                            gradients = as_accumulated(gradients, held, exactly=not kernels)
+                            iterations, first_bad = held[count + len(state.others) + slots], held[-1]
+                            begin = count + len(state.others)
+                            rule.apply(held[:count], gradients, held[begin : begin + slots], iterations, rate)
+                            note_first_bad(first_bad, loss.detach(), iterations)
+                            iterations.add_(1)
                     logs = model.compute_metrics(x, y, outputs, sample_weight=sample_weight)
                     require_written(scope, entered, [*state.trainable, *state.slots, *state.optimizer])
                     if writes:
@@ -208,10 +205,11 @@ def _batch_size(x: Any) -> int:
 
 
 def _write_back(scope: keras.StatelessScope, variables: Sequence[keras.Variable], held: Sequence[torch.Tensor]) -> None:
-    for variable, old in zip(variables, held, strict=True):
-        new = scope.get_current_value(variable)
-        if new is not old:
-            old.copy_(new)
+    with unlisted():
+        for variable, old in zip(variables, held, strict=True):
+            new = scope.get_current_value(variable)
+            if new is not old:
+                old.copy_(new)
 
 
 def _detached(logs: Any) -> Logs:
