@@ -1,6 +1,6 @@
 """Do short trainings take longer with `kmodels.accelerate` than with Keras alone? At the lengths where it is closest.
 
-python -m benchmarks.short --json results/benchmarks/short.json --table benchmarks/README.md   # half an hour
+python -m benchmarks.short --json results/benchmarks/short.json --table benchmarks/README.md   # 25 minutes
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _wrapped() -> keras.Model:
 
 def _noisy() -> keras.Model:
     """A network that cannot be recorded, which shows where it ends."""
-    x = inputs = keras.Input((24, 24, 3))
+    x = inputs = keras.Input((12, 12, 3))
     for _ in range(6):
         x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False)(x)
         x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
@@ -209,7 +209,7 @@ def main(given: Sequence[str] | None = None) -> int:
     """Measures, prints the table, and writes it where it is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.short", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="all by default")
-    parser.add_argument("--rounds", type=int, default=7, help="how often each training is timed")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each training is timed")
     parser.add_argument("--json", type=Path, help="file to write the result to")
     parser.add_argument("--table", type=Path, help="Markdown file whose table to replace")
     parser.add_argument("--smoke", action="store_true", help="seconds: only whether it runs")
