@@ -141,6 +141,7 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Returns the content of the JSON file."""
     torch.set_num_threads(1)
+    facts = provenance("cpu")
     began, rows = time.process_time(), []
     importlib.import_module("kmodels.torch_step.entry")
     loading = time.process_time() - began
@@ -154,9 +155,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                     kept += [taken] * (turn > 0)  # the first one of a kind also loads code
             ratios = [b / a for a, b in zip(*seconds.values(), strict=True)]
             row = {"network": network, "training": str(training), "batch": _BATCH, "ratios": ratios}
+            row |= {name: facts[name] for name in ("date", "commit")}
             rows.append(row | {"seconds": {side: statistics.median(kept) for side, kept in seconds.items()}})
             sys.stderr.write(f"{network}, {training}: {statistics.median(ratios):.2f}\n")
-    return {**provenance("cpu"), "smoke": options.smoke, "rounds": options.rounds, "loading": loading, "rows": rows}
+    return {**facts, "smoke": options.smoke, "rounds": options.rounds, "loading": loading, "rows": rows}
 
 
 def _seconds(network: str, training: Training, *, accelerated: bool) -> float:
@@ -211,6 +213,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="all by default")
     parser.add_argument("--rounds", type=int, default=5, help="how often each training is timed")
     parser.add_argument("--json", type=Path, help="file to write the result to")
+    parser.add_argument("--add", action="store_true", help="keep what the JSON file has of other networks")
     parser.add_argument("--table", type=Path, help="Markdown file whose table to replace")
     parser.add_argument("--smoke", action="store_true", help="seconds: only whether it runs")
     options = parser.parse_args(given)
@@ -222,7 +225,13 @@ def main(given: Sequence[str] | None = None) -> int:
         parser.error(f"--json: expected a file in a folder that is there. Received: {options.json}")
     if options.table and not options.table.is_file():
         parser.error(f"--table: expected a Markdown file that is there. Received: {options.table}")
+    if options.add and not (options.json and options.json.is_file()):
+        parser.error(f"--add: expected --json with a file that is there. Received: {options.json}")
     result = measure(options)
+    if options.add:
+        before = json.loads(options.json.read_text(encoding="utf-8"))["rows"]
+        rows = result["rows"] + [row for row in before if row["network"] not in options.networks]
+        result["rows"] = sorted(rows, key=lambda row: list(NETWORKS).index(row["network"]))
     table = render(result)
     print(table)
     if options.json:

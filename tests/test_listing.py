@@ -17,6 +17,7 @@ from kmodels.torch_step.listing import Calls, Operations, difference, unlisted  
 
 OTHERWISE = {
     "type": lambda x: x * 2 if type(x) is torch.Tensor else x.exp(),
+    "factor": lambda x: x * (2.0 if type(x) is torch.Tensor else 3.0),
     "text": lambda x: x * 2 if "." in str(x) else x.exp(),
     "text of a number": lambda x: x * 2 if f"{x[0]}" else x.exp(),
     "content": lambda x: x if 1.0 in x else -x,
@@ -52,14 +53,17 @@ def test_calls_are_listed_with_their_failures_and_without_what_is_inside_of_them
             x.exp()
         with pytest.raises(RuntimeError):
             x + torch.ones(7)
-    names = [getattr(call, "__name__", call) for call in calls.made]
+    names = [getattr(call, "__name__", call) for call, *_ in calls.made]
     assert names == ["long", "one_hot", "ones", "add", "fails"]
     assert operations.count > len(names)
 
 
 def test_the_first_difference_is_named():
-    assert difference([torch.add], [torch.add]) is None
-    found = difference([torch.add, torch.exp], [torch.add])
+    add, exp, fails = (torch.add,), (torch.exp,), ("fails",)
+    assert difference([add], [add]) is None
+    found = difference([add, exp], [add])
     assert found == "without values it does something else: nothing in place of torch.exp"
-    found = difference([torch.add], [torch.exp, "fails"])
+    found = difference([add], [exp, fails])
     assert found == "without values it does something else: torch.exp in place of torch.add"
+    found = difference([(torch.mul, "2.0")], [(torch.mul, "3.0")])
+    assert found == "without values it does something else: torch.mul(3.0) in place of torch.mul(2.0)"

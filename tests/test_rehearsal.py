@@ -1,5 +1,9 @@
 """A rehearsal refuses what a recording would refuse, by kind, and changes nothing."""
 
+import contextlib
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -184,6 +188,25 @@ def test_a_parameter_itself_is_not_the_value_that_the_step_gives_it():
     assert rehearse(lambda tensors: tensors[0] * 2, [weight], [], shared=0).operations == 1
     with pytest.raises(CannotRecord, match="no variable of the model"):
         rehearse(lambda tensors: weight * 2, [weight], [], shared=0)
+
+
+@pytest.mark.parametrize("through", [False, True])
+def test_nothing_is_kept_of_a_rehearsal(through):
+    """Or a batch's activations would lie in memory until garbage is collected."""
+    held = []
+
+    def step(tensors):
+        held.extend(weakref.ref(tensor) for tensor in [tensors[1], tensors[1] * 2])
+        if not through:
+            float(tensors[1][0])
+
+    gc.disable()
+    try:
+        with contextlib.nullcontext() if through else contextlib.suppress(CannotRecord):
+            rehearse(step, [torch.ones(2)], [torch.ones(3)], shared=0, copied=True)
+        assert [reference() for reference in held] == [None, None]
+    finally:
+        gc.enable()
 
 
 class Reads(keras.metrics.Mean):

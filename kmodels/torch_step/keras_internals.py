@@ -68,7 +68,11 @@ def current_device() -> str:
 
 @contextmanager
 def global_seed_kept() -> Iterator[None]:
-    """Leaves the generator that seeds what has no seed as it is, whatever draws from it in the block."""
+    """Leaves the generator that seeds what has no seed as it is, whatever draws from it in the block.
+
+    Raises:
+        KerasInternalMissing: this Keras keeps it elsewhere.
+    """
     state = "keras.src.backend.common.global_state"
     name = _private("keras.src.random.seed_generator", "GLOBAL_SEED_GENERATOR")
     held = _private(state, "get_global_attribute")(name)

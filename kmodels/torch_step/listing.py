@@ -12,13 +12,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = ["Calls", "Operations", "difference", "unlisted"]
 
 _listing = ContextVar("listing", default=True)
-FAILED = "fails"
+_FAILED = ("fails",)
+_SYMBOLS = (torch.SymFloat, torch.SymBool)  # of a constant that is read while a step is recorded
+_ANY = "a number"
 
 
 class Operations(TorchDispatchMode):
@@ -51,17 +54,19 @@ class Operations(TorchDispatchMode):
 class Calls(TorchFunctionMode):
     """Lists the calls of PyTorch's functions and of tensors' methods, but for attributes, which PyTorch reads as well.
 
+    Of the arguments those are listed that no number of samples comes into: fractions, truth values and words.
+
     Args:
         operations: entered after it; what is called inside of one is not listed.
 
     Attributes:
-        made: in order, each failure after its call.
+        made: function and arguments of each, in order; each failure after its call.
     """
 
     def __init__(self, operations: Operations) -> None:
         super().__init__()
         self._operations = operations
-        self.made: list[Any] = []
+        self.made: list[tuple[Any, ...]] = []
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -72,11 +77,11 @@ class Calls(TorchFunctionMode):
         self.look(function, args, kwargs)
         if getattr(function, "__name__", None) == "__get__":
             return function(*args, **kwargs)
-        self.made.append(function)
+        self.made.append((function, *_plain(args, kwargs)))
         try:
             return function(*args, **kwargs)
         except Exception:
-            self.made.append(FAILED)
+            self.made.append(_FAILED)
             raise
 
     def look(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -93,7 +98,7 @@ def unlisted() -> Iterator[None]:
         _listing.reset(token)
 
 
-def difference(made: Sequence[Any], recorded: Sequence[Any]) -> str | None:
+def difference(made: Sequence[tuple[Any, ...]], recorded: Sequence[tuple[Any, ...]]) -> str | None:
     """Returns the first difference of two lists of calls in words, or None.
 
     Args:
@@ -102,12 +107,25 @@ def difference(made: Sequence[Any], recorded: Sequence[Any]) -> str | None:
     """
     for place in range(max(len(made), len(recorded))):
         first, second = (each[place] if place < len(each) else None for each in (made, recorded))
-        if first != second:
+        if not _alike(first, second):
             return f"without values it does something else: {_name(second)} in place of {_name(first)}"
     return None
 
 
-def _name(function: Any) -> str:
-    if function is None:
+def _plain(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    kept = (bool, float, str, *_SYMBOLS)
+    return [_ANY if type(each) in _SYMBOLS else repr(each) for each in (*args, *kwargs.values()) if type(each) in kept]
+
+
+def _alike(first: tuple[Any, ...] | None, second: tuple[Any, ...] | None) -> bool:
+    if first is None or second is None or len(first) != len(second):
+        return False
+    return all(one == other or _ANY in (one, other) for one, other in zip(first, second, strict=True))
+
+
+def _name(call: tuple[Any, ...] | None) -> str:
+    if call is None:
         return "nothing"
-    return function if isinstance(function, str) else resolve_name(function) or str(function)
+    function, *plain = call
+    name = function if isinstance(function, str) else resolve_name(function) or str(function)
+    return f"{name}({', '.join(plain)})" if plain else name

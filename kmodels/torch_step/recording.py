@@ -169,6 +169,9 @@ def rehearsed(
         first_bad: integer `()`, number of the first training step whose loss was not finite, or -1.
         training: whether it is a training step.
         kernels: compute the known layers by PyTorch's kernels.
+
+    Raises:
+        CannotRecord: the step does something that a graph cannot hold.
     """
     if training:
         state = State(model, rule, first_bad)

@@ -67,7 +67,7 @@ class Taken:
         operations: how many they came to.
     """
 
-    calls: list[Any]
+    calls: list[tuple[Any, ...]]
     operations: int
 
 
@@ -100,21 +100,25 @@ def rehearse(
     devices = [tensor.device for tensor in state[:1] if tensor.device.type == "cuda"]
     with torch.random.fork_rng(devices=devices), whole_tracebacks():
         seen = _Seen(state, kept, [*held, *given], _Draws(devices))
-        operations = _Operations(seen)
-        calls = _Calls(operations, seen)
-        with calls, operations:
-            try:
-                step([*held, *batch[:shared], *given])
-            except CannotRecord:
-                if seen.cause is None:
-                    raise
-            except Exception as error:
-                if seen.cause is None:
-                    raise CannotRecord(cause_of(error, place_of(error))) from error
-        if seen.cause is None and seen.draws.moved():
-            raise CannotRecord(SEEDS)
-    if seen.cause is not None:  # whatever became of the error, which the step may have caught
-        raise seen.cause
+        taken = _taken(step, [*held, *batch[:shared], *given], seen)
+        kind, cause = seen.kind, seen.cause
+    del given, held, kept, seen  # an error that is raised would keep them, in its own frames
+    if cause:  # whatever became of the error, which the step may have caught
+        raise kind(cause)
+    return taken
+
+
+def _taken(step: Callable[[list[Tensor]], Any], tensors: list[Tensor], seen: _Seen) -> Taken:
+    operations = _Operations(seen)
+    calls = _Calls(operations, seen)
+    with calls, operations:
+        try:
+            step(tensors)
+        except Exception as error:
+            if not seen.cause:
+                seen.cause = str(error) if isinstance(error, CannotRecord) else cause_of(error, place_of(error))
+    if not seen.cause and seen.draws.moved():
+        seen.cause = SEEDS
     return Taken(calls.made, operations.count)
 
 
@@ -150,7 +154,7 @@ class _Seen:
     def __init__(
         self, variables: Sequence[Tensor], kept: Sequence[Tensor], given: Sequence[Tensor], draws: _Draws
     ) -> None:
-        self.cause: CannotRecord | None = None
+        self.cause, self.kind = "", CannotRecord
         self.draws = draws
         self.variables = {id(tensor) for tensor in variables}
         self._kept = {_address(tensor) for tensor in kept}
@@ -171,16 +175,14 @@ class _Seen:
 
     def require_spared(self, written: Sequence[Tensor]) -> None:
         if not self._kept.isdisjoint(map(_address, written)):
-            self._end(WritesState(f"it writes over a variable in place{place_here()}"))
+            self.refuse("it writes over a variable in place", WritesState)
         if not all(map(self.has, written)):
             self.refuse(CONSTANT)
 
-    def refuse(self, cause: str) -> None:
-        self._end(CannotRecord(f"{cause}{place_here()}"))
-
-    def _end(self, cause: CannotRecord) -> None:
-        self.cause = self.cause or cause
-        raise _Refused(str(cause))
+    def refuse(self, cause: str, kind: type[CannotRecord] = CannotRecord) -> None:
+        if not self.cause:
+            self.cause, self.kind = f"{cause}{place_here()}", kind
+        raise _Refused(cause)
 
 
 class _Calls(Calls):
